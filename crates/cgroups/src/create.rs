@@ -1,0 +1,206 @@
+//! Making a cgroup. This is on the path of every container's start: a directory
+//! costs one call, a limit three, and nothing is read back.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::cgroup::{Cgroup, Member, RecordedPath};
+use crate::controller::{Controller, ControllerSet};
+use crate::cpuset;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::layout::{Hierarchy, Layout, Mode, Version};
+use crate::limits::Limits;
+use crate::path::CgroupPath;
+use crate::tree;
+
+/// Directories made so far; removed again, last first, unless kept.
+struct Made {
+    paths: Vec<PathBuf>,
+}
+
+impl Made {
+    /// Makes a directory; `false` if it is there already.
+    fn mkdir(&mut self, path: &Path) -> Result<bool, Errno> {
+        match fs::mkdir(path) {
+            Ok(()) => {
+                self.paths.push(path.to_owned());
+                Ok(true)
+            }
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn keep(mut self) {
+        self.paths.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in self.paths.iter().rev() {
+            // One that somebody has come to use meanwhile has to stay.
+            let _ = fs::rmdir(path);
+        }
+    }
+}
+
+impl Cgroup {
+    /// Makes a cgroup with these limits.
+    ///
+    /// The directories are made in every hierarchy, with missing parents. On v2
+    /// the controllers are enabled on the way down, on v1 `cpuset` takes its CPUs
+    /// and memory nodes from above. If anything fails, what was made is removed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotEmpty`] or [`Error::Frozen`] if such a cgroup exists and is in
+    /// use (an empty one is taken over), [`Error::NoHierarchy`] if there are
+    /// none, [`Error::NoController`], [`Error::InvalidLimit`] or
+    /// [`Error::Unsupported`] if a limit cannot be had, [`Error::Io`] otherwise.
+    pub fn create(layout: &Layout, path: &CgroupPath, limits: &Limits) -> Result<Self> {
+        let mode = layout.mode();
+        if mode == Mode::None {
+            return Err(Error::NoHierarchy);
+        }
+        let mut made = Made { paths: Vec::new() };
+        let mut members = Vec::with_capacity(layout.hierarchies().len());
+        for hierarchy in layout.hierarchies() {
+            members.push(make_member(hierarchy, path, mode, limits, &mut made)?);
+        }
+        let cgroup = Self::from_members(members);
+        enable_controllers(layout, &cgroup, limits)?;
+        cgroup.apply(limits)?;
+        made.keep();
+        Ok(cgroup)
+    }
+}
+
+fn make_member(
+    hierarchy: &Hierarchy,
+    path: &CgroupPath,
+    mode: Mode,
+    limits: &Limits,
+    made: &mut Made,
+) -> Result<Member> {
+    let leaf = hierarchy.locate(path, mode);
+    let failed = |path: &Path, errno| Error::io("make", path, io::Error::from(errno));
+    let new = match made.mkdir(&leaf) {
+        Err(Errno::NOENT) => {
+            make_parents(hierarchy, &leaf, made).map_err(|(path, errno)| failed(&path, errno))?;
+            made.mkdir(&leaf)
+        }
+        done => done,
+    }
+    .map_err(|errno| failed(&leaf, errno))?;
+    let place = RecordedPath {
+        hierarchy: hierarchy.name().to_owned(),
+        path: leaf,
+    };
+    let member = Member::new(place, new);
+    if !new {
+        check_unused(&member)?;
+    }
+    if member.v1_controllers().contains(Controller::Cpuset) {
+        let given = (limits.cpu.cpus.is_some(), limits.cpu.mems.is_some());
+        cpuset::inherit(hierarchy.mountpoint(), member.path(), new, given)?;
+    }
+    Ok(member)
+}
+
+fn make_parents(
+    hierarchy: &Hierarchy,
+    leaf: &Path,
+    made: &mut Made,
+) -> Result<(), (PathBuf, Errno)> {
+    let Ok(below) = leaf.strip_prefix(hierarchy.mountpoint()) else {
+        return Err((leaf.to_owned(), Errno::NOENT));
+    };
+    let mut path = hierarchy.mountpoint().to_owned();
+    for component in below.parent().into_iter().flat_map(Path::components) {
+        path.push(component);
+        made.mkdir(&path).map_err(|errno| (path.clone(), errno))?;
+    }
+    Ok(())
+}
+
+/// Refuses an existing cgroup that somebody uses.
+fn check_unused(member: &Member) -> Result<()> {
+    let Some(dir) = member.existing_dir()? else {
+        return Ok(());
+    };
+    let path = member.path();
+    let count = tree::processes(dir, path)?.len();
+    if count > 0 {
+        return Err(Error::NotEmpty {
+            path: path.to_owned(),
+            count,
+        });
+    }
+    if crate::freeze::is_frozen(member)? {
+        return Err(Error::Frozen {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// v2: makes the controllers available in the new cgroup, those that the limits
+/// need and, for the figures on pure v2, the others that there are.
+fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Result<()> {
+    let v2 = |hierarchy: &&Hierarchy| hierarchy.version() == Version::V2;
+    let Some((hierarchy, member)) = layout.hierarchies().iter().find(v2).zip(cgroup.v2_member())
+    else {
+        return Ok(());
+    };
+    let needed: ControllerSet = limits
+        .requires()
+        .iter()
+        .filter(|one| *one != Controller::Devices && cgroup.version_of(*one) == Some(Version::V2))
+        .collect();
+    let wanted = match layout.mode() {
+        Mode::V2 => hierarchy.controllers()?,
+        _ if needed.is_empty() => return Ok(()),
+        _ => needed,
+    };
+    let present = ControllerSet::parse(&member.read("cgroup.controllers")?);
+    let missing = wanted.without(present);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut dir = hierarchy.mountpoint().to_owned();
+    let below = member
+        .path()
+        .strip_prefix(&dir)
+        .unwrap_or(Path::new(""))
+        .to_owned();
+    for component in below.components() {
+        enable_in(&dir, missing, needed)?;
+        dir.push(component);
+    }
+    Ok(())
+}
+
+fn enable_in(dir: &Path, missing: ControllerSet, needed: ControllerSet) -> Result<()> {
+    const FILE: &str = "cgroup.subtree_control";
+    let line: Vec<_> = missing
+        .iter()
+        .map(|one| format!("+{}", one.v2_name()))
+        .collect();
+    if fs::write_file(dir, FILE, &line.join(" ")).is_ok() {
+        return Ok(());
+    }
+    // One that cannot be enabled spoils the whole line; only a needed one matters.
+    for (controller, value) in missing.iter().zip(&line) {
+        match fs::write_file(dir, FILE, value) {
+            Err(errno) if needed.contains(controller) => {
+                return Err(fs::write_error(dir, FILE, value, errno));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

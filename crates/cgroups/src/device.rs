@@ -1,0 +1,12 @@
+//! Device access rules, and their two forms in the kernel: lists on v1, a
+//! program on v2.
+
+mod attach;
+mod list;
+mod program;
+mod rule;
+
+pub(crate) use attach::attach;
+pub(crate) use list::v1_writes;
+pub(crate) use program::{Instruction, compile};
+pub use rule::{Access, DeviceKind, DeviceRule};

@@ -1,0 +1,125 @@
+//! Operations on cgroup directories and files.
+//!
+//! Paths here are a mount point from mountinfo, which is canonical, and validated
+//! components below it. Cgroup file systems hold no symbolic links and nobody can
+//! make one there, so that one lookup of the whole path, which refuses every
+//! link on the way, is as good as a walk from a directory descriptor, and
+//! saves opening that.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, unlinkat};
+use rustix::io::{Errno, read, retry_on_intr, write};
+
+use crate::error::{Error, Result};
+
+const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
+
+/// Makes one directory.
+pub(crate) fn mkdir(path: &Path) -> Result<(), Errno> {
+    mkdirat(CWD, path, Mode::from_raw_mode(0o755))
+}
+
+/// Removes one empty directory.
+pub(crate) fn rmdir(path: &Path) -> Result<(), Errno> {
+    unlinkat(CWD, path, AtFlags::REMOVEDIR)
+}
+
+/// Opens by absolute path, without following links.
+pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    retry_on_intr(|| openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), NO_LINKS))
+}
+
+/// Opens a file of the calling process's own `/proc` directory, which is behind a
+/// link that the kernel makes.
+pub(crate) fn open_proc_self(name: &str) -> Result<OwnedFd, Errno> {
+    let path = Path::new("/proc/self").join(name);
+    retry_on_intr(|| openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
+}
+
+/// Opens a directory for lookups and listing.
+pub(crate) fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
+    open(path, OFlags::RDONLY | OFlags::DIRECTORY)
+}
+
+/// Opens a file by its name in a directory.
+pub(crate) fn open_at(dir: impl AsFd, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    retry_on_intr(|| openat(dir.as_fd(), name, flags, Mode::empty()))
+}
+
+/// Writes a value in one call, as cgroup files want it.
+pub(crate) fn write_value(file: impl AsFd, value: &str) -> Result<(), Errno> {
+    retry_on_intr(|| write(file.as_fd(), value.as_bytes())).map(|_| ())
+}
+
+/// Reads a whole file from its current position.
+pub(crate) fn read_to_string(file: impl AsFd) -> Result<String, Errno> {
+    // One page holds nearly every cgroup file.
+    let mut buffer = vec![0; 4096];
+    let mut filled = 0;
+    loop {
+        if filled == buffer.len() {
+            buffer.resize(filled * 2, 0);
+        }
+        match retry_on_intr(|| read(file.as_fd(), &mut buffer[filled..]))? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    buffer.truncate(filled);
+    // The kernel prints ASCII here, but for names of devices and mounts.
+    Ok(String::from_utf8(buffer)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// Reads the named file in a directory given by path.
+pub(crate) fn read_file(dir: &Path, name: &str) -> Result<String, Errno> {
+    read_to_string(open(&dir.join(name), OFlags::RDONLY)?)
+}
+
+/// Writes the named file in a directory given by path.
+pub(crate) fn write_file(dir: &Path, name: &str, value: &str) -> Result<(), Errno> {
+    write_value(open(&dir.join(name), OFlags::WRONLY)?, value)
+}
+
+/// Whether the error says that the cgroup went away meanwhile.
+pub(crate) fn is_gone(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NODEV)
+}
+
+/// The error of reading a file in a cgroup.
+pub(crate) fn read_error(dir: &Path, name: &str, errno: Errno) -> Error {
+    Error::io("read", dir.join(name), io::Error::from(errno))
+}
+
+/// The error of writing a file in a cgroup.
+pub(crate) fn write_error(dir: &Path, name: &str, value: &str, errno: Errno) -> Error {
+    Error::hinted(
+        format!("write {value:?} to"),
+        dir.join(name),
+        io::Error::from(errno),
+        write_hint(name, errno),
+    )
+}
+
+fn write_hint(name: &str, errno: Errno) -> &'static str {
+    match (name, errno) {
+        ("cgroup.subtree_control", Errno::BUSY) => {
+            " (the cgroup has processes of its own; move them into a child cgroup first)"
+        }
+        ("cgroup.subtree_control", Errno::NOENT) => " (its parent does not have that controller)",
+        ("cgroup.subtree_control", Errno::OPNOTSUPP) => {
+            " (a threaded cgroup cannot have domain controllers)"
+        }
+        ("cgroup.procs", Errno::OPNOTSUPP) => " (the cgroup is threaded or in an invalid state)",
+        ("cgroup.procs" | "tasks", Errno::NOSPC) => " (its cpuset.cpus or cpuset.mems is empty)",
+        (_, Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
+            " (the cgroup is not delegated to this user, or the mount is read-only)"
+        }
+        (_, Errno::RANGE | Errno::INVAL) => " (the kernel refuses the value)",
+        _ => "",
+    }
+}

@@ -1,0 +1,164 @@
+//! The cgroup mounts in `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// One line of mountinfo, as far as cgroups need it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mount<'a> {
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    /// Which directory of the file system is mounted here.
+    pub(crate) root: PathBuf,
+    pub(crate) mountpoint: PathBuf,
+    pub(crate) fstype: &'a str,
+    pub(crate) super_options: &'a str,
+}
+
+impl<'a> Mount<'a> {
+    /// A line, or `None` where it is not of the documented form.
+    pub(crate) fn parse(line: &'a str) -> Option<Self> {
+        let (head, tail) = line.split_once(" - ")?;
+        let mut head = head.split(' ');
+        let id = head.next()?.parse().ok()?;
+        let parent = head.next()?.parse().ok()?;
+        let _device = head.next()?;
+        let root = unescape(head.next()?);
+        let mountpoint = unescape(head.next()?);
+        let mut tail = tail.split(' ');
+        let fstype = tail.next()?;
+        let _source = tail.next()?;
+        let super_options = tail.next().unwrap_or("");
+        Some(Self {
+            id,
+            parent,
+            root,
+            mountpoint,
+            fstype,
+            super_options,
+        })
+    }
+
+    pub(crate) fn is_cgroup(&self) -> bool {
+        matches!(self.fstype, "cgroup" | "cgroup2")
+    }
+}
+
+/// Undoes the octal escapes (`\040` and kin) of mount paths.
+fn unescape(field: &str) -> PathBuf {
+    let bytes = field.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&byte, after)) = rest.split_first() {
+        if let (
+            b'\\',
+            [
+                a @ b'0'..=b'3',
+                b @ b'0'..=b'7',
+                c @ b'0'..=b'7',
+                after @ ..,
+            ],
+        ) = (byte, after)
+        {
+            plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+            rest = after;
+        } else {
+            plain.push(byte);
+            rest = after;
+        }
+    }
+    PathBuf::from(OsString::from_vec(plain))
+}
+
+/// Whether looking up the mount's path leads to it, by the tree of all mounts:
+/// nothing is mounted on top of it, nor over a directory above it.
+pub(crate) fn is_visible(mount: &Mount<'_>, all: &[Mount<'_>]) -> bool {
+    if all
+        .iter()
+        .any(|top| top.parent == mount.id && top.mountpoint == mount.mountpoint)
+    {
+        return false;
+    }
+    let mut current = mount;
+    // A chain of parents is never longer than the list; a cycle ends the walk.
+    for _ in 0..=all.len() {
+        let hidden = all.iter().any(|other| {
+            other.parent == current.parent
+                && other.id != current.id
+                && is_strict_prefix(&other.mountpoint, &current.mountpoint)
+        });
+        if hidden {
+            return false;
+        }
+        match all
+            .iter()
+            .find(|parent| parent.id == current.parent && parent.id != current.id)
+        {
+            Some(parent) => current = parent,
+            None => return true,
+        }
+    }
+    false
+}
+
+fn is_strict_prefix(prefix: &Path, path: &Path) -> bool {
+    prefix.as_os_str().as_bytes() != path.as_os_str().as_bytes() && path.starts_with(prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_with_optional_fields_and_escapes() {
+        let line = r"36 35 98:0 /mnt1 /mnt\0402\134x rw,noatime master:1 shared:2 - cgroup2 none rw,nsdelegate";
+        let mount = Mount::parse(line).unwrap();
+        assert_eq!((mount.id, mount.parent), (36, 35));
+        assert_eq!(mount.root, Path::new("/mnt1"));
+        assert_eq!(mount.mountpoint, Path::new(r"/mnt 2\x"));
+        assert_eq!(
+            (mount.fstype, mount.super_options),
+            ("cgroup2", "rw,nsdelegate")
+        );
+    }
+
+    #[test]
+    fn broken_lines_are_no_mounts() {
+        for line in [
+            "",
+            "1",
+            "1 2 0:1 / /m rw",
+            "x 2 0:1 / /m rw - cgroup c rw",
+            "1 2 0:1 - cgroup",
+        ] {
+            assert_eq!(Mount::parse(line), None, "{line:?}");
+        }
+        assert_eq!(unescape(r"\9\04"), Path::new(r"\9\04"));
+    }
+
+    #[test]
+    fn a_bind_mount_above_hides_what_is_below() {
+        let text = "23 1 0:20 / / rw - ext4 x rw\n\
+                    31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+                    35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+                    41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+                    50 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
+        let all: Vec<_> = text.lines().filter_map(Mount::parse).collect();
+        let visible: Vec<_> = all
+            .iter()
+            .filter(|m| m.is_cgroup() && is_visible(m, &all))
+            .map(|m| m.id)
+            .collect();
+        assert_eq!(visible, [50]);
+    }
+
+    #[test]
+    fn a_sibling_of_similar_name_hides_nothing() {
+        let text = "23 1 0:20 / / rw - ext4 x rw\n\
+                    33 23 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                    34 23 0:31 / /sys/fs/cgroup/cpuacct rw - cgroup cgroup rw,cpuacct";
+        let all: Vec<_> = text.lines().filter_map(Mount::parse).collect();
+        assert!(all.iter().all(|m| is_visible(m, &all)));
+    }
+}

@@ -1,0 +1,194 @@
+//! What the tests on real hierarchies share: names of their own, views of the
+//! host, and children to put into cgroups. They need root and cgroup mounts, and
+//! say so where they are missing.
+// Each test program uses some of it, and here too a failed call ends the test.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use orlop_cgroups::{Cgroup, CgroupPath, Layout, Mode, Signal, Version};
+
+/// The v1 hierarchies of this host alone, or `None` where there are none.
+pub fn v1_view() -> Option<Layout> {
+    view(|line| !line.contains(" - cgroup2 "), Mode::V1)
+}
+
+/// The unified hierarchy of this host alone.
+pub fn v2_view() -> Option<Layout> {
+    view(|line| !line.contains(" - cgroup "), Mode::V2)
+}
+
+/// The host as it is.
+pub fn host_view() -> Option<Layout> {
+    is_root()
+        .then(|| Layout::probe().unwrap())
+        .filter(|layout| layout.mode() != Mode::None)
+}
+
+fn view(keep: impl Fn(&str) -> bool, mode: Mode) -> Option<Layout> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mountinfo: String = mountinfo
+        .lines()
+        .filter(|line| keep(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let layout = Layout::parse(
+        &mountinfo,
+        &fs::read_to_string("/proc/self/cgroup").unwrap(),
+    );
+    let there = is_root() && layout.mode() == mode;
+    if !there {
+        eprintln!("skipped: needs root and {mode:?} cgroups");
+    }
+    there.then_some(layout)
+}
+
+pub fn is_root() -> bool {
+    fs::read_to_string("/proc/self/status")
+        .unwrap()
+        .contains("\nUid:\t0\t0\t")
+}
+
+/// A path that no other test has.
+pub fn own_path() -> CgroupPath {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    CgroupPath::new(&format!("/orlop-test-{}-{n}", std::process::id())).unwrap()
+}
+
+/// A cgroup that is killed and removed at the end of a test, however it ends.
+pub struct Scratch(pub Cgroup);
+
+impl std::ops::Deref for Scratch {
+    type Target = Cgroup;
+
+    fn deref(&self) -> &Cgroup {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = self.0.kill_all(Signal::KILL);
+        let destroyed = self.0.destroy();
+        if !std::thread::panicking() {
+            destroyed.unwrap();
+            assert!(
+                self.0
+                    .members()
+                    .iter()
+                    .all(|member| !member.path().exists())
+            );
+        }
+    }
+}
+
+/// A child that ends with the test.
+pub struct Process(pub Child);
+
+impl Process {
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Starts a shell script inside the cgroup.
+    pub fn in_cgroup(cgroup: &Cgroup, script: &str) -> Self {
+        // The shell waits for a line, so that it does nothing outside of the cgroup.
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", &format!("read go; {script}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        cgroup.add_process(child.id()).unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"go\n").unwrap();
+        Self(child)
+    }
+
+    pub fn output(mut self) -> String {
+        use std::io::Read;
+        let mut text = String::new();
+        self.0
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        self.0
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        self.0.wait().unwrap();
+        text
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn member_path(cgroup: &Cgroup, hierarchy: &str) -> PathBuf {
+    let member = cgroup
+        .members()
+        .iter()
+        .find(|m| m.hierarchy().split(',').any(|n| n == hierarchy));
+    member
+        .unwrap_or_else(|| panic!("no hierarchy {hierarchy}"))
+        .path()
+        .to_owned()
+}
+
+pub fn read(cgroup: &Cgroup, hierarchy: &str, file: &str) -> String {
+    fs::read_to_string(member_path(cgroup, hierarchy).join(file))
+        .unwrap()
+        .trim()
+        .to_owned()
+}
+
+pub fn has(layout: &Layout, hierarchy: &str) -> bool {
+    layout
+        .hierarchies()
+        .iter()
+        .any(|h| h.name().split(',').any(|n| n == hierarchy))
+}
+
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "waited in vain for: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Every view of this host that a test can run on.
+pub fn views() -> Vec<Layout> {
+    [host_view(), v1_view(), v2_view()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+pub fn version_of(layout: &Layout) -> Vec<Version> {
+    layout
+        .hierarchies()
+        .iter()
+        .map(orlop_cgroups::Hierarchy::version)
+        .collect()
+}
+
+pub fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}

@@ -1,0 +1,229 @@
+//! The life of a cgroup on this host's own hierarchies: made, joined, frozen,
+//! killed, removed; and what is refused.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use common::{Process, Scratch, exists, own_path, views, wait_until};
+use orlop_cgroups::{Cgroup, CgroupPath, Error, FreezerState, Limits, Mode, Signal};
+
+#[test]
+fn makes_exactly_the_planned_directories_and_removes_them() {
+    for layout in views() {
+        let path = own_path();
+        let plan = Cgroup::plan_paths(&layout, &path);
+        assert_eq!(plan.len(), layout.hierarchies().len());
+        assert!(plan.iter().all(|place| !exists(&place.path)));
+        let cgroup = Scratch(Cgroup::create(&layout, &path, &Limits::new()).unwrap());
+        assert_eq!(cgroup.record(), plan);
+        assert!(plan.iter().all(|place| exists(&place.path)));
+        assert!(cgroup.members().iter().all(orlop_cgroups::Member::made));
+        assert_eq!(cgroup.processes().unwrap(), Vec::<u32>::new());
+        cgroup.destroy().unwrap();
+        assert!(plan.iter().all(|place| !exists(&place.path)));
+        cgroup.destroy().unwrap();
+        cgroup.kill_all(Signal::KILL).unwrap();
+        assert_eq!(cgroup.processes().unwrap(), Vec::<u32>::new());
+    }
+}
+
+#[test]
+fn missing_parents_are_made_and_a_failure_takes_them_back() {
+    for layout in views() {
+        let parent = own_path();
+        let path = CgroupPath::new(&format!("{parent}/b/c")).unwrap();
+        let impossible = Limits::new().cpus("4000-4001").mems("900");
+        let tops: Vec<_> = Cgroup::plan_paths(&layout, &parent)
+            .into_iter()
+            .map(|place| place.path)
+            .collect();
+        Cgroup::create(&layout, &path, &impossible).unwrap_err();
+        assert!(
+            tops.iter().all(|top| !exists(top)),
+            "something of {parent} is left"
+        );
+
+        let cgroup = Scratch(Cgroup::create(&layout, &path, &Limits::new()).unwrap());
+        let process = Process::in_cgroup(&cgroup, "sleep 60");
+        assert_eq!(cgroup.processes().unwrap().first(), Some(&process.pid()));
+        drop(process);
+        drop(cgroup);
+        // The parents belong to whoever made them; here that is this test.
+        drop(Scratch(Cgroup::open(&Cgroup::plan_paths(&layout, &parent))));
+    }
+}
+
+#[test]
+fn a_cgroup_in_use_is_refused_and_an_empty_one_taken_over() {
+    for layout in views() {
+        let path = own_path();
+        let first = Scratch(Cgroup::create(&layout, &path, &Limits::new()).unwrap());
+        let second = Cgroup::create(&layout, &path, &Limits::new()).unwrap();
+        assert!(second.members().iter().all(|member| !member.made()));
+
+        let process = Process::in_cgroup(&first, "sleep 60");
+        let error = Cgroup::create(&layout, &path, &Limits::new()).unwrap_err();
+        assert!(matches!(error, Error::NotEmpty { .. }), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("container's cgroup is not empty: "),
+            "{error}"
+        );
+        assert!(first.members().iter().all(|member| exists(member.path())));
+        drop(process);
+    }
+}
+
+#[test]
+fn a_frozen_cgroup_is_refused() {
+    for layout in views() {
+        let path = own_path();
+        let first = Scratch(Cgroup::create(&layout, &path, &Limits::new()).unwrap());
+        first.freeze().unwrap();
+        let error = Cgroup::create(&layout, &path, &Limits::new()).unwrap_err();
+        assert!(matches!(error, Error::Frozen { .. }), "{error}");
+        first.thaw().unwrap();
+        Cgroup::create(&layout, &path, &Limits::new()).unwrap();
+    }
+}
+
+#[test]
+fn freezing_stops_a_counter() {
+    for layout in views() {
+        let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &Limits::new()).unwrap());
+        let file = std::env::temp_dir().join(format!("orlop-test-{}-counter", std::process::id()));
+        let script = format!(
+            "while :; do echo x >> {}; sleep 0.001; done",
+            file.display()
+        );
+        let _process = Process::in_cgroup(&cgroup, &script);
+        let size = || fs::metadata(&file).map_or(0, |data| data.len());
+        wait_until("the counter to run", || size() > 5);
+
+        assert_eq!(cgroup.freezer_state().unwrap(), FreezerState::Thawed);
+        cgroup.freeze().unwrap();
+        assert_eq!(cgroup.freezer_state().unwrap(), FreezerState::Frozen);
+        let frozen = size();
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(size(), frozen);
+        cgroup.thaw().unwrap();
+        wait_until("the counter to go on", || size() > frozen);
+        cgroup.freeze().unwrap();
+        // Killing thaws: a frozen process on v1 cannot die.
+        cgroup.kill_all(Signal::KILL).unwrap();
+        wait_until("the end", || cgroup.processes().unwrap().is_empty());
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn other_signals_reach_each_process_once_and_leave_it_running() {
+    for layout in views() {
+        let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &Limits::new()).unwrap());
+        let script = "trap 'echo got' USR1; echo ready; n=0; while [ $n -lt 40 ]; do sleep 0.01; n=$((n+1)); done";
+        let process = Process::in_cgroup(&cgroup, script);
+        std::thread::sleep(Duration::from_millis(100));
+        // The sleep dies of the signal; the shell has a trap.
+        cgroup.kill_all(Signal::new(10).unwrap()).unwrap();
+        assert_eq!(cgroup.freezer_state().unwrap(), FreezerState::Thawed);
+        let output = process.output();
+        assert_eq!(output.matches("got").count(), 1, "{output}");
+    }
+}
+
+#[test]
+fn a_fork_bomb_is_gone_within_a_second() {
+    for layout in views() {
+        let limits = match layout.mode() {
+            // The unified hierarchy of a hybrid host has no pids controller.
+            Mode::V2 if !has_pids(&layout) => Limits::new(),
+            _ => Limits::new().pids_limit(200),
+        };
+        let bounded = limits != Limits::new();
+        let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &limits).unwrap());
+        // Each shell starts copies of itself; without a pids limit the depth bounds it.
+        let script = if bounded {
+            "bomb() { while :; do bomb & sleep 0.01; done; }; bomb"
+        } else {
+            "bomb() { [ $1 -gt 6 ] || { bomb $(($1+1)) & bomb $(($1+1)) & }; while :; do (:) & sleep 0.01; done; }; bomb 0"
+        };
+        let _process = Process::in_cgroup(&cgroup, &format!("exec 2>/dev/null; {script}"));
+        wait_until("the bomb to go off", || {
+            cgroup.processes().unwrap().len() > 40
+        });
+        if bounded {
+            assert!(cgroup.processes().unwrap().len() <= 200);
+        }
+        let start = Instant::now();
+        cgroup.kill_all(Signal::KILL).unwrap();
+        wait_until("all to be gone", || cgroup.processes().unwrap().is_empty());
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+fn has_pids(layout: &orlop_cgroups::Layout) -> bool {
+    layout
+        .hierarchy_of(orlop_cgroups::Controller::Pids)
+        .unwrap()
+        .is_some()
+}
+
+#[test]
+fn nested_cgroups_are_listed_killed_and_removed() {
+    for layout in views() {
+        let path = own_path();
+        let cgroup = Scratch(Cgroup::create(&layout, &path, &Limits::new()).unwrap());
+        let nested = CgroupPath::new(&format!("{path}/x/y")).unwrap();
+        let nested = Cgroup::create(&layout, &nested, &Limits::new()).unwrap();
+        let process = Process::in_cgroup(&nested, "sleep 60");
+        assert!(cgroup.processes().unwrap().contains(&process.pid()));
+        assert!(
+            cgroup
+                .members()
+                .iter()
+                .all(|member| member.path().join("x/y").exists())
+        );
+        let busy = Cgroup::create(&layout, &path, &Limits::new()).unwrap_err();
+        assert!(matches!(busy, Error::NotEmpty { .. }), "{busy}");
+        cgroup.kill_all(Signal::KILL).unwrap();
+        drop(process);
+        cgroup.destroy().unwrap();
+    }
+}
+
+#[test]
+fn a_cgroup_with_processes_is_not_removed_and_says_so() {
+    let Some(layout) = common::host_view() else {
+        return;
+    };
+    let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &Limits::new()).unwrap());
+    let process = Process::in_cgroup(&cgroup, "sleep 60");
+    let error = cgroup.destroy().unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    assert!(error.to_string().contains("still populated"), "{error}");
+    drop(process);
+}
+
+#[test]
+fn tasks_files_are_opened_for_the_v1_hierarchies() {
+    for layout in views() {
+        let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &Limits::new()).unwrap());
+        let v1 = common::version_of(&layout)
+            .into_iter()
+            .filter(|version| *version == orlop_cgroups::Version::V1)
+            .count();
+        assert_eq!(cgroup.tasks_fds().unwrap().len(), v1);
+        assert_eq!(
+            cgroup.v2_dir().unwrap().is_some(),
+            layout.mode() != Mode::V1
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! Limits written to this host's v1 hierarchies, read back from the kernel, and
+//! seen to bite.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Process, Scratch, has, own_path, read};
+use orlop_cgroups::{
+    Access, Bytes, Cgroup, Controller, DeviceKind, DeviceRule, Error, Layout, Limit, Limits, Micros,
+};
+
+fn create(layout: &Layout, limits: &Limits) -> Scratch {
+    Scratch(Cgroup::create(layout, &own_path(), limits).unwrap())
+}
+
+#[test]
+fn every_v1_limit_arrives_in_the_kernel() {
+    let Some(layout) = common::v1_view() else {
+        return;
+    };
+    let mut limits = Limits::new()
+        .memory_limit(Bytes::mib(64))
+        .memory_and_swap_limit(Bytes::mib(96))
+        .memory_reservation(Bytes::mib(32))
+        .cpu_shares(512)
+        .cpu_quota(Micros(25_000), Micros(50_000))
+        .cpus("0")
+        .mems("0")
+        .pids_limit(17);
+    limits.memory.swappiness = Some(7);
+    limits.memory.kernel_tcp = Some(Limit::Value(Bytes::mib(8)));
+    limits.cpu.burst = Some(Micros(1000));
+    let cgroup = create(&layout, &limits);
+    for (hierarchy, file, value) in [
+        ("memory", "memory.limit_in_bytes", "67108864"),
+        ("memory", "memory.memsw.limit_in_bytes", "100663296"),
+        ("memory", "memory.soft_limit_in_bytes", "33554432"),
+        ("memory", "memory.swappiness", "7"),
+        ("memory", "memory.kmem.tcp.limit_in_bytes", "8388608"),
+        ("cpu", "cpu.shares", "512"),
+        ("cpu", "cpu.cfs_period_us", "50000"),
+        ("cpu", "cpu.cfs_quota_us", "25000"),
+        ("cpu", "cpu.cfs_burst_us", "1000"),
+        ("cpuset", "cpuset.cpus", "0"),
+        ("cpuset", "cpuset.mems", "0"),
+        ("pids", "pids.max", "17"),
+    ] {
+        assert_eq!(read(&cgroup, hierarchy, file), value, "{file}");
+    }
+}
+
+#[test]
+fn device_lists_arrive_and_hold() {
+    let Some(layout) = common::v1_view().filter(|layout| has(layout, "devices")) else {
+        return;
+    };
+    let rules = [
+        DeviceRule::deny(DeviceKind::All, None, None, Access::ALL),
+        DeviceRule::allow(DeviceKind::Char, Some(1), Some(3), Access::ALL),
+        DeviceRule::allow(DeviceKind::Char, Some(1), Some(5), Access::READ),
+    ];
+    let cgroup = create(&layout, &Limits::new().device_rules(rules));
+    assert_eq!(
+        read(&cgroup, "devices", "devices.list"),
+        "c 1:3 rwm\nc 1:5 r"
+    );
+    check_device_access(&cgroup);
+}
+
+#[test]
+fn device_programs_hold() {
+    let Some(layout) = common::v2_view() else {
+        return;
+    };
+    let rules = [
+        DeviceRule::deny(DeviceKind::All, None, None, Access::ALL),
+        DeviceRule::allow(DeviceKind::Char, Some(1), Some(3), Access::ALL),
+        DeviceRule::allow(DeviceKind::Char, Some(1), Some(5), Access::READ),
+    ];
+    let cgroup = create(&layout, &Limits::new().device_rules(rules));
+    check_device_access(&cgroup);
+}
+
+fn check_device_access(cgroup: &Cgroup) {
+    let script = "cat /dev/null && echo null-read; echo >/dev/null && echo null-write; \
+                  head -c1 /dev/zero >/dev/null && echo zero-read; \
+                  (echo >/dev/zero) 2>/dev/null || echo zero-write-denied; \
+                  (head -c1 /dev/urandom) 2>&1 >/dev/null | grep -q 'not permitted' && echo random-denied";
+    let output = Process::in_cgroup(cgroup, script).output();
+    assert_eq!(
+        output.split_whitespace().collect::<Vec<_>>(),
+        [
+            "null-read",
+            "null-write",
+            "zero-read",
+            "zero-write-denied",
+            "random-denied"
+        ]
+    );
+}
+
+#[test]
+fn a_memory_hog_dies() {
+    let Some(layout) = common::v1_view() else {
+        return;
+    };
+    let limits = Limits::new()
+        .memory_limit(Bytes::mib(8))
+        .memory_and_swap_limit(Bytes::mib(8));
+    let cgroup = create(&layout, &limits);
+    let script = "(head -c 64000000 /dev/zero | tail -c 64000000 >/dev/null); echo status $?";
+    let output = Process::in_cgroup(&cgroup, script).output();
+    assert!(
+        output.contains("status 137") || output.contains("Killed"),
+        "{output}"
+    );
+    assert!(read(&cgroup, "memory", "memory.oom_control").contains("oom_kill 1"));
+}
+
+#[test]
+fn a_mebibyte_is_enough_for_true() {
+    let Some(layout) = common::v1_view() else {
+        return;
+    };
+    let cgroup = create(&layout, &Limits::new().memory_limit(Bytes::mib(1)));
+    let output = Process::in_cgroup(&cgroup, "true && echo fine").output();
+    assert_eq!(output, "fine\n");
+}
+
+#[test]
+fn a_quota_bounds_a_spinner() {
+    let Some(layout) = common::v1_view() else {
+        return;
+    };
+    let limits = Limits::new().cpu_quota(Micros(20_000), Micros(100_000));
+    let cgroup = create(&layout, &limits);
+    let _process = Process::in_cgroup(&cgroup, "while :; do :; done");
+    let usage = || {
+        read(&cgroup, "cpuacct", "cpuacct.usage")
+            .parse::<u64>()
+            .unwrap()
+    };
+    let (start, before) = (std::time::Instant::now(), usage());
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let share = (usage() - before) as f64 / start.elapsed().as_nanos() as f64;
+    assert!((0.16..0.24).contains(&share), "{share}");
+}
+
+#[test]
+fn a_pids_limit_stops_forks() {
+    let Some(layout) = common::v1_view() else {
+        return;
+    };
+    let cgroup = create(&layout, &Limits::new().pids_limit(3));
+    let output =
+        Process::in_cgroup(&cgroup, "sleep 1 & sleep 1 & sleep 1 & sleep 1 & wait").output();
+    assert!(
+        output.contains("fork") || output.contains("Resource"),
+        "{output}"
+    );
+    assert!(!read(&cgroup, "pids", "pids.events").ends_with(" 0"));
+}
+
+#[test]
+fn the_unified_hierarchy_of_a_hybrid_host_lacks_memory_and_says_so() {
+    let Some(layout) = common::v2_view() else {
+        return;
+    };
+    if layout.hierarchy_of(Controller::Memory).unwrap().is_some() {
+        return;
+    }
+    let path = own_path();
+    let error =
+        Cgroup::create(&layout, &path, &Limits::new().memory_limit(Bytes::mib(8))).unwrap_err();
+    let expected = "memory.limit: cgroup controller memory is not available here";
+    assert!(matches!(error, Error::NoController { .. }), "{error}");
+    assert!(error.to_string().starts_with(expected), "{error}");
+    assert!(
+        Cgroup::plan_paths(&layout, &path)
+            .iter()
+            .all(|place| !place.path.exists())
+    );
+}
+
+#[test]
+fn a_refused_value_is_reported_with_file_and_value() {
+    let Some(layout) = common::v1_view() else {
+        return;
+    };
+    let error = Cgroup::create(
+        &layout,
+        &own_path(),
+        &Limits::new().cpu_quota(Micros(1), Micros(1)),
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.starts_with("write \"1\" to /sys/fs/cgroup/"),
+        "{error}"
+    );
+    assert!(error.contains("Invalid argument"), "{error}");
+}

@@ -1,0 +1,163 @@
+//! The socket to the caller: the program comes in, records go out.
+
+use crate::execute::Slots;
+use crate::image::allocate;
+use crate::report::{Kind, Part, Record};
+use crate::sys::{self, Errno, Fd};
+use crate::wire::MAX_MESSAGE;
+use crate::{EXIT_FAILED, Failure};
+
+/// The mapped program's descriptor and its length in bytes.
+pub struct Received {
+    pub program: Fd,
+    pub len: usize,
+}
+
+pub struct Control {
+    socket: Fd,
+    /// Index of the operation that runs, for the record if it fails.
+    pub op: u32,
+    buffer: Option<&'static mut [u8]>,
+    state_len: usize,
+}
+
+impl Control {
+    pub fn new(number: i32) -> Self {
+        Self { socket: Fd(number), op: 0, buffer: None, state_len: 0 }
+    }
+
+    /// Receives the descriptors. Each message says the program's length and whether more follow;
+    /// the first descriptor of all is the program.
+    pub fn receive_program(&mut self, slots: &mut Slots) -> sys::Result<Received> {
+        let mut program = None;
+        loop {
+            let mut message = [0u8; 8];
+            let mut overflow = None;
+            let socket = self.socket;
+            let received = sys::receive(socket, &mut message, |fd| {
+                let placed = above_stdio(fd, socket).and_then(|fd| match program {
+                    None => {
+                        program = Some(fd);
+                        Ok(())
+                    }
+                    Some(_) => slots.push(fd),
+                });
+                overflow = overflow.or(placed.err());
+            })?;
+            if let Some(errno) = overflow {
+                return Err(errno);
+            }
+            if received == 0 {
+                sys::exit(EXIT_FAILED);
+            }
+            let [len, more] = halves(message);
+            if more == 0 {
+                let program = program.ok_or(Errno::PROTO)?;
+                return Ok(Received { program, len: len as usize });
+            }
+        }
+    }
+
+    /// The first descriptor number that is not the program's own.
+    pub fn first_free(&self) -> Fd {
+        Fd(self.socket.0 + 1)
+    }
+
+    fn record(&self, kind: Kind, value: i32, part: Part) -> Record {
+        Record { kind, op: self.op, value, part }
+    }
+
+    /// Sends a record; with a descriptor if one is given.
+    pub fn send(&self, kind: Kind, value: i32, passed: Option<Fd>) -> sys::Result<()> {
+        let bytes = self.record(kind, value, Part::Call).to_bytes();
+        match passed {
+            Some(_) => sys::send(self.socket, &bytes, passed),
+            None => sys::write(self.socket, &bytes).map(|_| ()),
+        }
+    }
+
+    /// Reports what failed, and ends. Plain `write(2)`, since a loaded filter may forbid the rest.
+    pub fn fail(&self, failure: Failure) -> ! {
+        let record = self.record(Kind::Failed, failure.errno, failure.part);
+        let _ = sys::write(self.socket, &record.to_bytes());
+        sys::exit(EXIT_FAILED)
+    }
+
+    pub fn fail_start(&self, errno: Errno) -> ! {
+        self.fail(Failure { errno: errno.0, part: Part::Program })
+    }
+
+    /// Waits for the caller to say that this goes on. A caller that died takes the container along.
+    pub fn wait_continue(&mut self) -> sys::Result<()> {
+        match self.read_continue()? {
+            true => Ok(()),
+            false => sys::exit(EXIT_FAILED),
+        }
+    }
+
+    fn read_continue(&mut self) -> sys::Result<bool> {
+        let buffer = match self.buffer.take() {
+            Some(buffer) => buffer,
+            None => allocate(MAX_MESSAGE)?,
+        };
+        let received = sys::receive(self.socket, buffer, |_| {});
+        let record = Record::from_bytes(buffer);
+        self.buffer = Some(buffer);
+        match received {
+            Ok(0) | Err(Errno::CONNRESET) => Ok(false),
+            Ok(len) if record.is_some_and(|record| record.kind == Kind::Continue) => {
+                if len > Record::SIZE {
+                    self.state_len = len - Record::SIZE;
+                }
+                Ok(true)
+            }
+            Ok(_) => Err(Errno::PROTO),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// The container's state for hooks, as the caller sent it last.
+    pub fn state(&self) -> &[u8] {
+        match &self.buffer {
+            Some(buffer) => &buffer[Record::SIZE..Record::SIZE + self.state_len],
+            None => &[],
+        }
+    }
+
+    /// Holds nothing but the gate until `start` connects; its connection becomes the control socket.
+    pub fn wait_at_gate(&mut self, listener: Fd) -> sys::Result<()> {
+        let gate = self.first_free();
+        let (socket, beyond) = (self.socket, Fd(gate.0 + 1));
+        sys::dup_to(listener, gate, true)?;
+        sys::close_from(beyond)?;
+        sys::close(socket)?;
+        loop {
+            // The number of the old control socket is free, so that the connection may get it.
+            let connection = sys::accept(gate)?;
+            if connection != socket {
+                sys::dup_to(connection, socket, true)?;
+                sys::close(connection)?;
+            }
+            match self.read_continue() {
+                Ok(true) => return sys::close_from(gate),
+                // A `start` that died before it said so: the next one may come.
+                Ok(false) | Err(_) => sys::close(socket)?,
+            }
+        }
+    }
+}
+
+fn halves(message: [u8; 8]) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = message;
+    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
+}
+
+/// Standard descriptors that the caller left closed stay closed.
+fn above_stdio(fd: Fd, control: Fd) -> sys::Result<Fd> {
+    if fd.0 > control.0 {
+        return Ok(fd);
+    }
+    let moved = sys::dup_above(fd, Fd(control.0 + 1))?;
+    sys::close(fd)?;
+    Ok(moved)
+}

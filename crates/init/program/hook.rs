@@ -1,0 +1,59 @@
+//! Hooks that run in the container's namespaces.
+
+use core::ffi::CStr;
+
+use crate::execute::State;
+use crate::report::Part;
+use crate::sys::{self, Errno, Fd};
+use crate::wire::{List, Str};
+use crate::{During, EXIT_FAILED, Failure, Step};
+
+const SIGKILL: u32 = 9;
+const CLONE_PIDFD: u64 = 0x1000;
+const SIGCHLD: u64 = 17;
+
+pub fn run(state: &mut State, path: Str, argv: List, env: List, timeout: u32) -> Step {
+    let path = state.image.str(path)?;
+    let (argv, env) = (state.image.list(argv)?, state.image.list(env)?);
+    let (read_end, write_end) = sys::pipe()?;
+    let (error_read, error_write) = sys::pipe()?;
+    let mut pidfd = -1;
+    if sys::fork(CLONE_PIDFD | SIGCHLD, &mut pidfd)?.is_none() {
+        let errno = become_hook(path, argv, env, read_end);
+        let _ = sys::write(error_write, &errno.0.to_ne_bytes());
+        sys::exit(EXIT_FAILED);
+    }
+    let hook = Fd(pidfd);
+    sys::close(read_end)?;
+    sys::close(error_write)?;
+    let mut errno = [0; 4];
+    if sys::read(error_read, &mut errno)? == errno.len() {
+        sys::wait(hook)?;
+        return Err(Errno(i32::from_ne_bytes(errno)).into());
+    }
+    // A hook that does not read its input must not stop the container: what fits the pipe is sent.
+    let _ = sys::write_some(write_end, state.control.state());
+    sys::close(write_end)?;
+    finish(hook, timeout)
+}
+
+fn become_hook(path: &CStr, argv: &[u64], env: &[u64], input: Fd) -> Errno {
+    match sys::dup_to(input, Fd(0), false) {
+        Ok(()) => sys::execve(path, argv, env),
+        Err(errno) => errno,
+    }
+}
+
+fn finish(hook: Fd, timeout: u32) -> Step {
+    let limit = (timeout != 0).then_some(timeout);
+    if !sys::readable_within(hook, limit)? {
+        sys::kill(hook, SIGKILL)?;
+        sys::wait(hook)?;
+        return Err(Errno::TIMEDOUT).during(Part::Timeout);
+    }
+    match sys::wait(hook)? {
+        Ok(0) => Ok(()),
+        Ok(status) => Err(Failure { errno: status, part: Part::Status }),
+        Err(signal) => Err(Failure { errno: signal, part: Part::Signal }),
+    }
+}

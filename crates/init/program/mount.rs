@@ -1,0 +1,148 @@
+//! Mounts: attached by descriptor, on a descriptor that was looked up inside the root.
+
+use core::ffi::CStr;
+
+use crate::execute::State;
+use crate::ops::Op;
+use crate::report::Part;
+use crate::resolve::{self, Missing};
+use crate::sys::{self, CWD, Fd, MOUNT_ATTR_RDONLY, MountAttr, O_DIRECTORY, O_PATH, S_IFDIR, S_IFMT};
+use crate::wire::{Slot, Str};
+use crate::{During, Step};
+
+const MOUNT_ATTR_NOSUID: u64 = 2;
+const MOUNT_ATTR_NODEV: u64 = 4;
+const MOUNT_ATTR_NOEXEC: u64 = 8;
+const MS_RDONLY: u64 = 1;
+
+pub fn step(state: &mut State, op: Op) -> Step {
+    let State { image, slots, .. } = state;
+    match op {
+        Op::MountFs { root, target, fstype, source, flags, data, strict, keep_mode } => {
+            let target = resolve::mount_point(
+                slots.get(root)?,
+                image.str(target)?,
+                strict,
+                Missing::Directory,
+            )?;
+            let (source, fstype) = (image.str(source)?, image.str(fstype)?);
+            let data = image.str(data)?;
+            if keep_mode {
+                let mode = sys::stat(target, c"")?.mode;
+                cover(target, source, fstype, flags, with_mode(data, mode, &mut [0; 512])?)
+            } else {
+                cover(target, source, fstype, flags, data)
+            }
+        }
+        Op::Attach { mount, root, target, strict } => {
+            let (mount, root) = (slots.get(mount)?, slots.get(root)?);
+            attach(mount, root, image.str(target)?, strict)
+        }
+        Op::AttachAt { mount, dir, name } => {
+            let (mount, dir, name) = (slots.get(mount)?, slots.get(dir)?, image.str(name)?);
+            sys::mkdirat(dir, name, 0o755).during(Part::Create)?;
+            sys::move_mount(mount, dir, name).during(Part::Attach)
+        }
+        Op::AttachRoot { root, at } => {
+            Ok(sys::move_mount(slots.get(root)?, CWD, image.str(at)?)?)
+        }
+        Op::OpenTree { to, path, recursive } => {
+            let tree = sys::open_tree(CWD, image.str(path)?, recursive)?;
+            Ok(slots.set(to, tree)?)
+        }
+        Op::OpenDir { to, root, path } => {
+            let flags = O_PATH | O_DIRECTORY;
+            let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
+            let dir = sys::openat2(slots.get(root)?, image.str(path)?, flags, resolve)?;
+            Ok(slots.set(to, dir)?)
+        }
+        Op::OpenRoot { to } => {
+            let root = sys::openat2(CWD, c"/", O_PATH | O_DIRECTORY, 0)?;
+            Ok(slots.set(to, root)?)
+        }
+        Op::SetAttr { mount, set, clear, propagation, recursive } => {
+            let attr = MountAttr { set, clear, propagation, userns: 0 };
+            Ok(sys::mount_setattr(slots.get(mount)?, c"", recursive, &attr)?)
+        }
+        Op::Propagation { path, propagation } => {
+            let attr = MountAttr { set: 0, clear: 0, propagation, userns: 0 };
+            Ok(sys::mount_setattr(CWD, image.str(path)?, true, &attr)?)
+        }
+        Op::PrivateProc { to } => {
+            let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+            Ok(slots.set(to, sys::new_filesystem(c"proc", attributes)?)?)
+        }
+        Op::Pivot { root } => pivot(slots.get(root)?),
+        Op::Chroot { root } => {
+            sys::fchdir(slots.get(root)?)?;
+            sys::chroot(c".")?;
+            Ok(sys::chdir(c"/")?)
+        }
+        _ => unreachable!(),
+    }
+}
+
+/// Mounts a new file system on a directory. The working directory is the verified descriptor, so
+/// that no path is looked up again.
+fn cover(target: Fd, source: &CStr, fstype: &CStr, flags: u64, data: &CStr) -> Step {
+    sys::fchdir(target).during(Part::Kind)?;
+    Ok(sys::mount(source, c".", fstype, flags, data)?)
+}
+
+/// Appends `mode=` in octal to a file system's options.
+fn with_mode<'a>(data: &CStr, mode: u32, buffer: &'a mut [u8; 512]) -> sys::Result<&'a CStr> {
+    let mut digits = *b",mode=0000";
+    for (place, shift) in digits[6..].iter_mut().zip([9, 6, 3, 0]) {
+        *place = b'0' + (mode >> shift & 7) as u8;
+    }
+    let data = data.to_bytes();
+    let suffix = if data.is_empty() { &digits[1..] } else { &digits[..] };
+    let end = data.len() + suffix.len();
+    if end >= buffer.len() {
+        return Err(sys::Errno::NAMETOOLONG);
+    }
+    buffer[..data.len()].copy_from_slice(data);
+    buffer[data.len()..end].copy_from_slice(suffix);
+    CStr::from_bytes_until_nul(buffer).map_err(|_| sys::Errno::INVAL)
+}
+
+fn attach(mount: Fd, root: Fd, target: &CStr, strict: bool) -> Step {
+    let missing = match sys::stat(mount, c"")?.mode & S_IFMT {
+        S_IFDIR => Missing::Directory,
+        _ => Missing::File,
+    };
+    let target = resolve::mount_point(root, target, strict, missing)?;
+    sys::move_mount(mount, target, c"").during(Part::Attach)
+}
+
+/// The new root covers the old one at the same place, and the old one is taken out from under it.
+fn pivot(root: Fd) -> Step {
+    sys::fchdir(root)?;
+    sys::pivot_root(c".", c".")?;
+    sys::detach(c".").during(Part::Attach)?;
+    Ok(sys::chdir(c"/")?)
+}
+
+/// Hides a path. A file is covered with the null device, whose mount is made by the caller from a
+/// verified descriptor: nothing in the container is trusted to be it.
+pub fn mask(state: &mut State, root: Slot, path: Str, null: Slot) -> Step {
+    let root = state.slots.get(root)?;
+    let target = resolve::existing(root, state.image.str(path)?)?;
+    if sys::stat(target, c"").during(Part::Lookup)?.mode & S_IFMT == S_IFDIR {
+        return cover(target, c"tmpfs", c"tmpfs", MS_RDONLY, c"size=0,nr_inodes=2,mode=755");
+    }
+    let null = state.slots.get(null)?;
+    // A mount that is not attached yet can't be cloned before Linux 6.15; an attached one can.
+    let mount = if state.null_attached { sys::open_tree(null, c"", false)? } else { null };
+    state.null_attached = true;
+    sys::move_mount(mount, target, c"").during(Part::Attach)
+}
+
+/// Covers a path with a read-only clone of itself, made read-only before it is attached.
+pub fn read_only(state: &mut State, root: Slot, path: Str) -> Step {
+    let target = resolve::existing(state.slots.get(root)?, state.image.str(path)?)?;
+    let clone = sys::open_tree(target, c"", true)?;
+    let attr = MountAttr { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns: 0 };
+    sys::mount_setattr(clone, c"", true, &attr)?;
+    sys::move_mount(clone, target, c"").during(Part::Attach)
+}

@@ -1,0 +1,71 @@
+//! Help, made from the table.
+
+use std::fmt::Write as _;
+
+use super::{Command, Flag, GLOBAL_FLAGS, HELP, PROGRAM};
+
+/// Where the second column starts when the first is short.
+const COLUMN: usize = 32;
+
+/// The help of the whole.
+pub(crate) fn general_help(commands: &[&Command]) -> String {
+    let mut text = format!(
+        "{PROGRAM} - runs containers as the Open Container Initiative specifies\n\n\
+         USAGE:\n  {PROGRAM} [global options] COMMAND [options] [arguments]\n\nCOMMANDS:\n"
+    );
+    for command in commands {
+        line(&mut text, command.name, command.summary);
+    }
+    text.push_str("\nGLOBAL OPTIONS:\n");
+    for flag in shown(GLOBAL_FLAGS) {
+        line(&mut text, &spelled(flag), flag.help);
+    }
+    let _ = write!(
+        text,
+        "\n`{PROGRAM} COMMAND --help` shows a command's options.\n"
+    );
+    text
+}
+
+/// The help of a command.
+pub(crate) fn help(command: &Command) -> String {
+    let mut text = format!(
+        "{PROGRAM} {} - {}\n\nUSAGE:\n  {PROGRAM} {}",
+        command.name, command.summary, command.name
+    );
+    if shown(command.flags).next().is_some() {
+        text.push_str(" [options]");
+    }
+    if !command.arguments.is_empty() {
+        let _ = write!(text, " {}", command.arguments);
+    }
+    let _ = write!(text, "\n\n{}\n\nOPTIONS:\n", command.description);
+    for flag in shown(command.flags).chain([&HELP]) {
+        line(&mut text, &spelled(flag), flag.help);
+    }
+    text
+}
+
+/// The options that help shows.
+pub(super) fn shown(flags: &'static [Flag]) -> impl Iterator<Item = &'static Flag> {
+    flags.iter().filter(|flag| !flag.hidden)
+}
+
+fn spelled(flag: &Flag) -> String {
+    let mut text = match flag.short {
+        Some(short) => format!("-{short}, --{}", flag.name),
+        None => format!("    --{}", flag.name),
+    };
+    if let Some(placeholder) = flag.value.placeholder() {
+        let _ = write!(text, " {placeholder}");
+    }
+    text
+}
+
+fn line(text: &mut String, left: &str, right: &str) {
+    if left.len() + 4 > COLUMN {
+        let _ = writeln!(text, "  {left}\n{:COLUMN$}{right}", "");
+    } else {
+        let _ = writeln!(text, "  {left:width$}{right}", width = COLUMN - 2);
+    }
+}

@@ -1,0 +1,25 @@
+//! `delete`: removes what is left of a container.
+
+use super::container;
+use crate::cli::{Argument, Arity, Command, Flag, Matches};
+use crate::context::Context;
+use crate::failure::Failure;
+
+pub(super) const COMMAND: Command = Command {
+    name: "delete",
+    summary: "remove a container",
+    arguments: "ID",
+    first_argument: Argument::Container,
+    description: "Removes what a stopped container, or one that was never started, still has: cgroup, \
+                  state, and its poststop hooks are run.\n\n\
+                  With --force it is killed first, and that there is none is no error.",
+    flags: &[Flag::switch("force", "kill the container first, with SIGKILL").short('f')],
+    arity: Arity::Exactly(1),
+    passes_on: false,
+    run,
+};
+
+fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
+    container::delete(context, &container::id(matches)?, matches.is_set("force"))?;
+    Ok(0)
+}

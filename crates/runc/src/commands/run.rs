@@ -1,0 +1,56 @@
+//! `run`: a container from its creation to its end.
+
+use orlop::{Container, Runtime};
+use rustix::process::Pid;
+
+use super::{container, flags};
+use crate::cli::{Argument, Arity, Command, Flag, Matches};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::foreground::Foreground;
+
+pub(super) const COMMAND: Command = Command {
+    name: "run",
+    summary: "create, start and wait for a container",
+    arguments: "ID",
+    first_argument: Argument::Free,
+    description: "Makes a container from a bundle, runs its program, waits for it and removes the container. \
+                  The exit status is the program's, or 128 and the number of the signal that ended it; \
+                  signals are passed on.\n\n\
+                  With --detach it is over once the program runs, and the container stays.",
+    flags: &[
+        flags::BUNDLE,
+        flags::CONSOLE_SOCKET,
+        flags::PIDFD_SOCKET,
+        flags::PID_FILE,
+        flags::DETACH,
+        Flag::switch("keep", "do not remove the container when it is over"),
+        flags::NO_SUBREAPER,
+        flags::NO_PIVOT,
+        flags::NO_NEW_KEYRING,
+        flags::PRESERVE_FDS,
+    ],
+    arity: Arity::Exactly(1),
+    passes_on: false,
+    run,
+};
+
+fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
+    let detach = matches.is_set("detach");
+    let options = container::create_options(context, matches, detach)?;
+    let runtime = container::runtime(context)?;
+    if detach {
+        let container = runtime.create(options)?;
+        started(&container)?;
+        return Ok(0);
+    }
+    let foreground = Foreground::take(!matches.is_set("no-subreaper"))
+        .map_err(|error| Failure::io("hold signals back", error))?;
+    let mut container = runtime.create(options)?;
+    started(&container)?;
+    let waited = wait(&foreground, &mut container);
+    if !matches.is_set("keep") {
+        container.delete(waited.is_err())?;
+    }
+    waited
+}

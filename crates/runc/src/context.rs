@@ -1,0 +1,104 @@
+//! What the options before the command decide.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::cli::Matches;
+use crate::failure::Failure;
+use crate::log::{Format, Log};
+
+/// Where state is kept without `--root`, below `/run` or `$XDG_RUNTIME_DIR`.
+const STATE_DIRECTORY: &str = "orlop";
+
+/// What to do about cgroups that may not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rootless {
+    /// Go on without them.
+    Yes,
+    /// Fail.
+    No,
+    /// Go on if the caller is not root, or root only in a user namespace.
+    Auto,
+}
+
+/// What every command needs to know.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where records go.
+    pub(crate) log: Log,
+    /// Where the state of containers is.
+    pub(crate) root: PathBuf,
+    /// Whether that place was named by the caller.
+    pub(crate) root_is_given: bool,
+    /// Whether systemd makes the cgroups.
+    pub(crate) systemd_cgroup: bool,
+    /// What to do about cgroups that may not be made.
+    pub(crate) rootless: Rootless,
+}
+
+impl Context {
+    /// Makes sense of the options before the command.
+    pub(crate) fn new(globals: &Matches) -> Result<Self, (Failure, Log)> {
+        let log = open_log(globals).map_err(|failure| (failure, Log::standard_error()))?;
+        let given = globals.path("root");
+        let rootless = match globals.text("rootless").as_deref() {
+            None | Some("auto") => Rootless::Auto,
+            Some("true" | "1" | "t" | "T" | "TRUE" | "True") => Rootless::Yes,
+            Some("false" | "0" | "f" | "F" | "FALSE" | "False") => Rootless::No,
+            Some(other) => {
+                let message =
+                    format!("invalid value {other:?} for --rootless: true, false or auto");
+                return Err((Failure::new(message), log));
+            }
+        };
+        if given.as_ref().is_some_and(|root| root.as_os_str() == "/") {
+            return Err((
+                Failure::new("--root must not be /: state would lie among all files"),
+                log,
+            ));
+        }
+        Ok(Self {
+            log,
+            root_is_given: given.is_some(),
+            root: given.unwrap_or_else(default_root),
+            systemd_cgroup: globals.is_set("systemd-cgroup"),
+            rootless,
+        })
+    }
+}
+
+/// Opens the log that the options ask for.
+pub(crate) fn open_log(globals: &Matches) -> Result<Log, Failure> {
+    let format = match globals.text("log-format").as_deref() {
+        None | Some("text") => Format::Text,
+        Some("json") => Format::Json,
+        Some(other) => return Err(Failure::new(format!("invalid log-format: {other}"))),
+    };
+    let path = globals.path("log");
+    Log::open(path.as_deref(), format, globals.is_set("debug")).map_err(|error| {
+        let path = path.unwrap_or_default();
+        Failure::io(format_args!("open log file {}", path.display()), error)
+    })
+}
+
+fn default_root() -> PathBuf {
+    let runtime_directory = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
+    let base = match runtime_directory {
+        Some(directory) if is_rootless() => PathBuf::from(directory),
+        _ => PathBuf::from("/run"),
+    };
+    base.join(STATE_DIRECTORY)
+}
+
+/// Whether the caller is not root, or root only in a user namespace of a user who is not.
+pub(crate) fn is_rootless() -> bool {
+    if !rustix::process::geteuid().is_root() {
+        return true;
+    }
+    let in_user_namespace = || {
+        // The first user namespace maps all ids to themselves.
+        let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        map.split_whitespace().ne(["0", "0", "4294967295"])
+    };
+    in_user_namespace() && std::env::var_os("USER").is_none_or(|user| user != "root")
+}

@@ -1,0 +1,122 @@
+//! The log, in the form that callers of runc read: the last record of level `error` tells them what
+//! went wrong.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::cli::PROGRAM;
+use crate::time::rfc3339;
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where records go.
+#[derive(Debug)]
+pub(crate) struct Log {
+    file: Option<File>,
+    format: Format,
+    debug: bool,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    level: &'a str,
+    msg: &'a str,
+    time: &'a str,
+}
+
+impl Log {
+    /// A log on standard error, for what goes wrong before the options are understood.
+    pub(crate) fn standard_error() -> Self {
+        Self {
+            file: None,
+            format: Format::Text,
+            debug: false,
+        }
+    }
+
+    /// Opens the log.
+    pub(crate) fn open(path: Option<&Path>, format: Format, debug: bool) -> io::Result<Self> {
+        let file = path.map(|path| {
+            // Synchronous, so that the last words are there even when the machine goes down next.
+            let mut options = OpenOptions::new();
+            options
+                .append(true)
+                .create(true)
+                .mode(0o644)
+                .custom_flags(libc::O_SYNC);
+            options.open(path)
+        });
+        Ok(Self {
+            file: file.transpose()?,
+            format,
+            debug,
+        })
+    }
+
+    /// Records what is being done, where that is asked for.
+    pub(crate) fn debug(&self, message: impl FnOnce() -> String) {
+        if self.debug {
+            self.record("debug", &message());
+        }
+    }
+
+    /// Records something that is not as it should be, and yet no failure.
+    pub(crate) fn warn(&self, message: &str) {
+        self.record("warning", message);
+    }
+
+    /// Records why the program fails, and says it on standard error too if that is another place.
+    pub(crate) fn error(&self, message: &str) {
+        self.record("error", message);
+        if self.file.is_some() {
+            write_to_standard_error(&format!("{PROGRAM}: {message}\n"));
+        }
+    }
+
+    fn record(&self, level: &str, message: &str) {
+        let line = self.line(level, message);
+        match self.file.as_ref() {
+            // A log that cannot be written is no reason to fail, and there is nobody left to tell.
+            Some(mut file) => drop(file.write_all(line.as_bytes())),
+            None => write_to_standard_error(&line),
+        }
+    }
+
+    /// One record in one line, so that one write appends it whole.
+    fn line(&self, level: &str, message: &str) -> String {
+        let time = rfc3339(SystemTime::now());
+        match (self.format, &self.file) {
+            (Format::Json, _) => {
+                let record = Record {
+                    level,
+                    msg: message,
+                    time: &time,
+                };
+                // Text as a key or value always has a JSON form.
+                serde_json::to_string(&record).unwrap_or_default() + "\n"
+            }
+            (Format::Text, Some(_)) => {
+                format!("time=\"{time}\" level={level} msg={message:?}\n")
+            }
+            (Format::Text, None) if level == "error" => format!("{PROGRAM}: {message}\n"),
+            (Format::Text, None) => format!("{PROGRAM}: {level}: {message}\n"),
+        }
+    }
+}
+
+fn write_to_standard_error(line: &str) {
+    // `eprintln!` would panic where standard error is closed.
+    let _ = io::stderr().write_all(line.as_bytes());
+}

@@ -1,0 +1,136 @@
+//! The Plan of a further process in a container.
+
+use std::path::PathBuf;
+
+use orlop_init::Op;
+
+use super::process::{
+    Program, needs_proc, push_console, push_cwd, push_filter, push_limits, push_proc_writes,
+    push_small_limits,
+};
+use super::{identity, resources};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::id::ContainerId;
+use crate::names::CLONE_NEWTIME;
+use crate::plan::{Plan, PlanBuilder, Source};
+use crate::spec::{Process, Seccomp};
+
+/// What is entered: the container's namespaces and filter.
+#[derive(Debug, Clone, Default)]
+pub struct ExecOptions {
+    /// Namespaces to join, as `CLONE_NEW*`.
+    pub(crate) namespaces: u32,
+    pub(crate) seccomp: Option<Seccomp>,
+    pub(crate) id: Option<ContainerId>,
+    pub(crate) no_new_keyring: bool,
+    pub(crate) stdio: [Option<usize>; 3],
+    /// Whether the container has a cgroup to join.
+    pub(crate) cgroup: bool,
+    /// Directories to record for messages.
+    pub(crate) rootfs: Option<PathBuf>,
+}
+
+const USER: u32 = libc::CLONE_NEWUSER as u32;
+const PID: u32 = libc::CLONE_NEWPID as u32;
+
+impl Plan {
+    /// Compiles a process that joins a running container.
+    ///
+    /// Everything is done before the process is born in the container's PID namespace: from there
+    /// on others in the container can look at it, and it has no more than they have.
+    ///
+    /// # Errors
+    /// As [`Plan::compile`].
+    pub fn compile_exec(process: &Process, options: &ExecOptions, host: &Host) -> Result<Self> {
+        let mut build = PlanBuilder::new();
+        if process.selinux_label.as_deref().is_some_and(|label| !label.is_empty()) {
+            return Err(Error::Unsupported { field: "process.selinuxLabel".to_owned() });
+        }
+        build.plan.joined_namespaces = options.namespaces;
+        build.plan.rootfs.clone_from(&options.rootfs);
+        build.push(Op::ResetSignals {});
+        build.push(Op::Dumpable { on: false });
+        for (number, given) in options.stdio.into_iter().enumerate() {
+            if let Some(given) = given {
+                let from = build.source(Source::Given(given))?;
+                build.push(Op::Dup { from, to: number as u32 });
+            }
+        }
+        if options.cgroup {
+            for hierarchy in 0..resources::v1_hierarchies(host) {
+                let file = build.source(Source::CgroupJoin(hierarchy))?;
+                build.push(Op::JoinCgroup { file });
+            }
+        }
+        // Init is not in the container yet, so that its own procfs is the host's; a caller without
+        // privilege has none and writes the score itself.
+        if needs_proc(process) && !host.is_privileged() {
+            build.plan.oom_score_adj = process.oom_score_adj;
+        } else if needs_proc(process) {
+            let proc = build.made()?;
+            build.push(Op::PrivateProc { to: proc });
+            push_proc_writes(&mut build, process, host, proc, false)?;
+        }
+        enter(&mut build, options)?;
+        if process.terminal {
+            let root = build.made()?;
+            build.push(Op::OpenRoot { to: root });
+            push_console(&mut build, process, root, false);
+        }
+        become_process(&mut build, process, options, host)?;
+        Ok(build.plan)
+    }
+}
+
+fn enter(build: &mut PlanBuilder, options: &ExecOptions) -> Result<()> {
+    let flags = options.namespaces & !CLONE_NEWTIME;
+    if flags != 0 {
+        let fd = build.source(Source::Target)?;
+        build.push(Op::SetNs { fd, flags });
+    }
+    if flags & USER != 0 {
+        build.push(Op::BecomeIds { uid: 0, gid: 0 });
+    }
+    build.push(Op::NewSession {});
+    if let (false, Some(id)) = (options.no_new_keyring, &options.id) {
+        let name = build.str(&format!("_ses.{id}"))?;
+        build.push(Op::SessionKeyring { name });
+    }
+    build.push(Op::Umask { mask: 0 });
+    Ok(())
+}
+
+fn become_process(
+    build: &mut PlanBuilder,
+    process: &Process,
+    options: &ExecOptions,
+    host: &Host,
+) -> Result<()> {
+    let in_user_namespace = options.namespaces & USER != 0;
+    push_cwd(build, process)?;
+    push_limits(build, process, false)?;
+    let host = if in_user_namespace { None } else { Some(host) };
+    let has_filter = options.seccomp.is_some();
+    let denied = in_user_namespace && process.user.additional_gids.is_empty();
+    let give_up = identity::push(build, process, host, has_filter, denied)?;
+    build.push(Op::Umask { mask: process.user.umask.unwrap_or(0o022) });
+    let program = Program::push(build, process)?;
+    push_small_limits(build, process)?;
+    build.push(Op::CloseFds {});
+    let forks = options.namespaces & PID != 0;
+    // A filter that was loaded with privilege comes before the fork, so that the process in the
+    // container never has that privilege; any other comes after, since it may forbid forking.
+    let filter_first = give_up.is_some();
+    if filter_first {
+        push_filter(build, options.seccomp.as_ref(), give_up);
+    }
+    if forks {
+        build.push(Op::Fork {});
+    }
+    if !filter_first {
+        push_filter(build, options.seccomp.as_ref(), None);
+    }
+    program.exec(build);
+    Ok(())
+}

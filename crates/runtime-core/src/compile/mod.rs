@@ -1,0 +1,173 @@
+//! Spec → Plan: pure and total. No file is opened and nothing is asked of the kernel here; what
+//! depends on the host is in [`Host`], what depends on the caller in [`Options`].
+
+mod exec;
+mod identity;
+mod mount_options;
+mod mounts;
+mod namespaces;
+mod process;
+mod resources;
+mod rootfs;
+mod sysctl;
+mod unsupported;
+
+use orlop_init::Op;
+use orlop_init::wire::Slot;
+
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::options::Options;
+use crate::plan::{Plan, PlanBuilder, Source};
+use crate::spec::{Linux, Process, Spec};
+use namespaces::Namespaces;
+
+pub use exec::ExecOptions;
+pub(crate) use mount_options::all as mount_option_names;
+
+/// What every part of the compiler looks at.
+struct Compiler<'a> {
+    spec: &'a Spec,
+    process: &'a Process,
+    linux: &'a Linux,
+    options: &'a Options,
+    host: &'a Host,
+    namespaces: Namespaces,
+    build: PlanBuilder,
+    /// The root file system, once it is known.
+    root: Slot,
+    /// Whether an unprivileged caller leaves the opening of host mounts to init.
+    init_opens_mounts: bool,
+    /// What gives up the capability that loading the filter takes.
+    give_up: Option<Op>,
+}
+
+impl Plan {
+    /// Compiles a Spec.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a field that makes no sense, [`Error::Unsupported`] for one that is not
+    /// honoured yet; both name the field.
+    pub fn compile(spec: &Spec, options: &Options, host: &Host) -> Result<Self> {
+        unsupported::refuse(spec)?;
+        let process = spec
+            .process
+            .as_ref()
+            .ok_or_else(|| Error::invalid("process", "missing; a container needs a program"))?;
+        let default_linux = Linux::default();
+        let linux = spec.linux.as_ref().unwrap_or(&default_linux);
+        let namespaces = Namespaces::resolve(linux, options)?;
+        let mut compiler = Compiler {
+            spec,
+            process,
+            linux,
+            options,
+            host,
+            init_opens_mounts: !host.is_privileged(),
+            namespaces,
+            build: PlanBuilder::new(),
+            root: Slot(0),
+            give_up: None,
+        };
+        compiler.run()?;
+        Ok(compiler.build.plan)
+    }
+}
+
+impl Compiler<'_> {
+    fn run(&mut self) -> Result<()> {
+        self.describe_container()?;
+        self.build.push(Op::ResetSignals {});
+        self.stdio()?;
+        self.join_cgroup()?;
+        self.enter_namespaces()?;
+        self.build.at_none();
+        self.build.push(Op::NewSession {});
+        self.session_keyring()?;
+        self.build.push(Op::Umask { mask: 0 });
+        let proc = self.private_proc()?;
+        self.root_filesystem()?;
+        self.build.at_none();
+        self.mounts()?;
+        self.devices()?;
+        self.console()?;
+        self.create_hooks()?;
+        self.enter_root()?;
+        self.names()?;
+        self.write_proc(proc)?;
+        self.working_directory()?;
+        self.hidden_paths()?;
+        self.identity()?;
+        self.program()
+    }
+
+    /// What is not an operation of init.
+    fn describe_container(&mut self) -> Result<()> {
+        self.build.plan.clone_flags = self.namespaces.clone_flags();
+        self.build.plan.new_namespaces = self.namespaces.new;
+        self.build.plan.joined_namespaces = self.namespaces.joined();
+        self.build.plan.id_maps = self.namespaces.id_maps.clone();
+        self.build.plan.hooks = self.spec.hooks.clone().unwrap_or_default();
+        self.build.plan.annotations = self.spec.annotations.clone();
+        self.build.plan.cgroup = resources::cgroup(self)?;
+        Ok(())
+    }
+
+    fn stdio(&mut self) -> Result<()> {
+        for (number, given) in self.options.stdio.into_iter().enumerate() {
+            if let Some(given) = given {
+                let from = self.build.source(Source::Given(given))?;
+                self.build.push(Op::Dup { from, to: number as u32 });
+            }
+        }
+        Ok(())
+    }
+
+    /// v1 hierarchies are joined by init itself, which spares an RCU wait; v2 it is born in.
+    fn join_cgroup(&mut self) -> Result<()> {
+        if self.build.plan.cgroup.is_none() {
+            return Ok(());
+        }
+        self.build.at("linux.cgroupsPath");
+        for hierarchy in 0..resources::v1_hierarchies(self.host) {
+            let file = self.build.source(Source::CgroupJoin(hierarchy))?;
+            self.build.push(Op::JoinCgroup { file });
+        }
+        self.build.at_none();
+        Ok(())
+    }
+
+    fn session_keyring(&mut self) -> Result<()> {
+        if self.options.no_new_keyring {
+            return Ok(());
+        }
+        if let Some(id) = &self.options.id {
+            let name = self.build.str(&format!("_ses.{id}"))?;
+            self.build.push(Op::SessionKeyring { name });
+        }
+        Ok(())
+    }
+
+    fn names(&mut self) -> Result<()> {
+        for (field, name) in [
+            ("hostname", &self.spec.hostname),
+            ("domainname", &self.spec.domainname),
+        ] {
+            let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else { continue };
+            self.build.at(field);
+            if !self.namespaces.is_private(libc::CLONE_NEWUTS as u32) {
+                return Err(self.build.error("needs a UTS namespace of its own in linux.namespaces"));
+            }
+            if name.len() > 64 {
+                return Err(self.build.error("is longer than 64 bytes, the kernel's limit"));
+            }
+            let name = self.build.str(name)?;
+            self.build.push(match field {
+                "hostname" => Op::Hostname { name },
+                _ => Op::Domainname { name },
+            });
+        }
+        self.build.at_none();
+        Ok(())
+    }
+}

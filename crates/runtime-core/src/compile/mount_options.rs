@@ -1,0 +1,249 @@
+//! Mount options as `mount(8)` and the OCI specification name them.
+
+use crate::plan::Attr;
+
+/// What a list of options means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct MountOptions {
+    /// `MS_*` flags for a new file system.
+    pub flags: u64,
+    /// Mount attributes for a bind mount.
+    pub attr: Attr,
+    /// Mount attributes for the whole tree.
+    pub recursive_attr: Attr,
+    /// `MS_*` propagation, 0 where none is given.
+    pub propagation: u64,
+    pub recursive_propagation: bool,
+    pub bind: bool,
+    pub recursive: bool,
+    /// What only the file system itself understands.
+    pub data: Vec<String>,
+    /// Options that are known, but not honoured yet.
+    pub unsupported: Option<&'static str>,
+}
+
+const ATIME: u64 = libc::MOUNT_ATTR__ATIME;
+
+/// Name, flag of mount(2), attribute of mount_setattr(2).
+const SET: [(&str, u64, u64); 10] = [
+    ("ro", libc::MS_RDONLY, libc::MOUNT_ATTR_RDONLY),
+    ("nosuid", libc::MS_NOSUID, libc::MOUNT_ATTR_NOSUID),
+    ("nodev", libc::MS_NODEV, libc::MOUNT_ATTR_NODEV),
+    ("noexec", libc::MS_NOEXEC, libc::MOUNT_ATTR_NOEXEC),
+    ("nodiratime", libc::MS_NODIRATIME, libc::MOUNT_ATTR_NODIRATIME),
+    ("nosymfollow", MS_NOSYMFOLLOW, libc::MOUNT_ATTR_NOSYMFOLLOW),
+    ("sync", libc::MS_SYNCHRONOUS, 0),
+    ("dirsync", libc::MS_DIRSYNC, 0),
+    ("iversion", libc::MS_I_VERSION, 0),
+    ("lazytime", libc::MS_LAZYTIME, 0),
+];
+
+const MS_NOSYMFOLLOW: u64 = 256;
+
+/// The opposites of [`SET`].
+const CLEAR: [(&str, &str); 10] = [
+    ("rw", "ro"),
+    ("suid", "nosuid"),
+    ("dev", "nodev"),
+    ("exec", "noexec"),
+    ("diratime", "nodiratime"),
+    ("symfollow", "nosymfollow"),
+    ("async", "sync"),
+    ("noiversion", "iversion"),
+    ("nolazytime", "lazytime"),
+    ("loud", "silent"),
+];
+
+/// Access time options exclude each other: name, flag, attribute.
+const ACCESS_TIME: [(&str, u64, u64); 6] = [
+    ("noatime", libc::MS_NOATIME, libc::MOUNT_ATTR_NOATIME),
+    ("relatime", libc::MS_RELATIME, libc::MOUNT_ATTR_RELATIME),
+    ("strictatime", libc::MS_STRICTATIME, libc::MOUNT_ATTR_STRICTATIME),
+    ("atime", 0, libc::MOUNT_ATTR_RELATIME),
+    ("norelatime", libc::MS_STRICTATIME, libc::MOUNT_ATTR_STRICTATIME),
+    ("nostrictatime", 0, libc::MOUNT_ATTR_RELATIME),
+];
+
+const PROPAGATION: [(&str, u64); 4] = [
+    ("private", libc::MS_PRIVATE),
+    ("slave", libc::MS_SLAVE),
+    ("shared", libc::MS_SHARED),
+    ("unbindable", libc::MS_UNBINDABLE),
+];
+
+const UNSUPPORTED: [&str; 5] = ["remount", "tmpcopyup", "idmap", "ridmap", "copy-symlink"];
+
+/// Options without effect: the defaults, and what kernels have dropped.
+const IGNORED: [&str; 5] = ["defaults", "mand", "nomand", "silent", "loud"];
+
+impl MountOptions {
+    pub(super) fn parse(options: &[String]) -> Self {
+        let mut all = Self::default();
+        for option in options {
+            if !all.known(option) {
+                all.data.push(option.clone());
+            }
+        }
+        all
+    }
+
+    fn known(&mut self, option: &str) -> bool {
+        if IGNORED.contains(&option) {
+            return true;
+        }
+        if let Some(name) = UNSUPPORTED.iter().find(|name| **name == option) {
+            self.unsupported = Some(name);
+            return true;
+        }
+        match option {
+            "bind" => self.bind = true,
+            "rbind" => {
+                self.bind = true;
+                self.recursive = true;
+            }
+            _ => {
+                return self.switch(option)
+                    || self.access_time(option)
+                    || self.propagation(option)
+                    || self.recursive(option);
+            }
+        }
+        true
+    }
+
+    fn switch(&mut self, option: &str) -> bool {
+        if let Some((_, flag, bit)) = SET.iter().find(|(name, ..)| *name == option) {
+            self.flags |= flag;
+            add(&mut self.attr, *bit);
+            return true;
+        }
+        let opposite = CLEAR.iter().find(|(name, _)| *name == option);
+        let cleared = opposite.and_then(|(_, of)| SET.iter().find(|(name, ..)| name == of));
+        if let Some((_, flag, bit)) = cleared {
+            self.flags &= !flag;
+            remove(&mut self.attr, *bit);
+        }
+        cleared.is_some()
+    }
+
+    fn access_time(&mut self, option: &str) -> bool {
+        let found = ACCESS_TIME.iter().find(|(name, ..)| *name == option);
+        if let Some((_, flag, value)) = found {
+            self.flags &= !(libc::MS_NOATIME | libc::MS_RELATIME | libc::MS_STRICTATIME);
+            self.flags |= flag;
+            set_access_time(&mut self.attr, *value);
+        }
+        found.is_some()
+    }
+
+    fn propagation(&mut self, option: &str) -> bool {
+        let (name, recursive) = match option.strip_prefix('r') {
+            Some(name) => (name, true),
+            None => (option, false),
+        };
+        let found = PROPAGATION.iter().find(|(known, _)| *known == name);
+        if let Some((_, flag)) = found {
+            self.propagation = *flag;
+            self.recursive_propagation = recursive;
+        }
+        found.is_some()
+    }
+
+    /// `rro`, `rnosuid` and their kin, which change a whole tree.
+    fn recursive(&mut self, option: &str) -> bool {
+        let Some(name) = option.strip_prefix('r') else { return false };
+        if let Some((.., bit)) = SET.iter().find(|(known, _, bit)| *known == name && *bit != 0) {
+            add(&mut self.recursive_attr, *bit);
+            return true;
+        }
+        if let Some((.., value)) = ACCESS_TIME.iter().find(|(known, ..)| *known == name) {
+            set_access_time(&mut self.recursive_attr, *value);
+            return true;
+        }
+        let opposite = CLEAR.iter().find(|(known, _)| *known == name);
+        let cleared = opposite.and_then(|(_, of)| SET.iter().find(|(known, ..)| known == of));
+        match cleared {
+            Some((.., bit)) if *bit != 0 => {
+                remove(&mut self.recursive_attr, *bit);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn add(attr: &mut Attr, bit: u64) {
+    attr.set |= bit;
+    attr.clear &= !bit;
+}
+
+fn remove(attr: &mut Attr, bit: u64) {
+    attr.set &= !bit;
+    attr.clear |= bit;
+}
+
+/// The kernel wants the whole field cleared whenever access time changes.
+fn set_access_time(attr: &mut Attr, value: u64) {
+    attr.clear |= ATIME;
+    attr.set = attr.set & !ATIME | value;
+}
+
+/// All options that are understood, for `features`.
+pub(crate) fn all() -> Vec<String> {
+    let recursive_of = |name: &&str| format!("r{name}");
+    let attributes = SET.iter().filter(|(.., bit)| *bit != 0).map(|(name, ..)| *name);
+    let opposites = CLEAR.iter().filter(|(_, of)| attributes.clone().any(|name| name == *of));
+    let times = ACCESS_TIME.iter().map(|(name, ..)| *name);
+    let deep: Vec<&str> =
+        attributes.clone().chain(opposites.map(|(name, _)| *name)).chain(times.clone()).collect();
+    let mut names: Vec<String> = deep.iter().map(recursive_of).collect();
+    names.extend(SET.iter().map(|(name, ..)| (*name).to_owned()));
+    names.extend(CLEAR.iter().map(|(name, _)| (*name).to_owned()));
+    names.extend(times.map(str::to_owned));
+    names.extend(PROPAGATION.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("r{name}")]));
+    names.extend(IGNORED.iter().filter(|name| **name != "loud").map(|name| (*name).to_owned()));
+    names.extend(["bind".to_owned(), "rbind".to_owned()]);
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(options: &[&str]) -> MountOptions {
+        MountOptions::parse(&options.iter().map(|&option| option.to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn later_options_win() {
+        assert_eq!(parse(&["ro", "rw"]).flags, 0);
+        assert_eq!(parse(&["rw", "ro"]).attr.set, libc::MOUNT_ATTR_RDONLY);
+        assert_eq!(parse(&["noatime", "relatime"]).flags, libc::MS_RELATIME);
+    }
+
+    #[test]
+    fn recursive_attributes_are_told_from_propagation() {
+        let options = parse(&["rbind", "rslave", "rro", "rnosuid"]);
+        assert_eq!(options.propagation, libc::MS_SLAVE);
+        assert!(options.recursive_propagation && options.recursive);
+        let both = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID;
+        assert_eq!(options.recursive_attr.set, both);
+        assert!(options.data.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_known_is_the_file_systems() {
+        assert_eq!(parse(&["mode=755", "nosuid", "size=64k"]).data, ["mode=755", "size=64k"]);
+        assert_eq!(parse(&["tmpcopyup"]).unsupported, Some("tmpcopyup"));
+    }
+
+    #[test]
+    fn every_advertised_option_is_understood() {
+        for name in all() {
+            let options = parse(&[&name]);
+            assert!(options.data.is_empty() && options.unsupported.is_none(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The `mounts` of the specification, in its order.
+
+use std::path::{Component, Path, PathBuf};
+
+use orlop_cgroups::{Mode, Version};
+use orlop_init::Op;
+use orlop_init::wire::Slot;
+
+use super::Compiler;
+use super::mount_options::MountOptions;
+use crate::error::{Error, Result};
+use crate::plan::{Attr, Source, Tree};
+use crate::spec::Mount;
+
+/// What may cover a file of procfs: the list that system containers rely on.
+const PROC_FILES: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+/// An absolute path without `.`, `..` and doubled slashes, as written: links are not looked at.
+pub(super) fn clean(path: &str) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            _ => {}
+        }
+    }
+    clean
+}
+
+impl Compiler<'_> {
+    pub(super) fn mounts(&mut self) -> Result<()> {
+        if !self.spec.mounts.is_empty() && !self.has_mount_namespace() {
+            let message = "need a mount namespace of their own in linux.namespaces";
+            return Err(Error::invalid("mounts", message));
+        }
+        for (index, mount) in self.spec.mounts.iter().enumerate() {
+            self.build.at(format!("mounts[{index}]"));
+            self.mount(mount)?;
+        }
+        self.build.at_none();
+        Ok(())
+    }
+
+    fn mount(&mut self, mount: &Mount) -> Result<()> {
+        if mount.destination.is_empty() {
+            return Err(self.build.error("destination: missing"));
+        }
+        let destination = clean(&mount.destination);
+        let target = destination.to_string_lossy().into_owned();
+        if target == "/" {
+            return Err(self.build.error("destination: the root itself can't be covered"));
+        }
+        let options = MountOptions::parse(&mount.options);
+        if let Some(option) = options.unsupported {
+            return Err(self.build.error(format!("options: {option:?} is not supported yet")));
+        }
+        let kind = mount.kind.as_deref().unwrap_or_default();
+        if options.bind || kind == "bind" {
+            return self.bind(mount, &options, &target);
+        }
+        match kind {
+            "" => Err(self.build.error("type: missing, and no bind among the options")),
+            "cgroup" | "cgroup2" => self.cgroup_mount(&options, &target),
+            _ => self.filesystem(mount, kind, &options, &target),
+        }
+    }
+
+    fn filesystem(
+        &mut self,
+        mount: &Mount,
+        kind: &str,
+        options: &MountOptions,
+        target: &str,
+    ) -> Result<()> {
+        if target.starts_with("/proc/") || target == "/proc" && kind != "proc" {
+            return Err(self.build.error(format!("a {kind} must not cover {target}")));
+        }
+        let mut data = options.data.join(",");
+        if kind == "devpts" && self.drops_tty_group() {
+            data = without_tty_group(&options.data);
+        }
+        let has_mode = options.data.iter().any(|option| option.starts_with("mode="));
+        let op = Op::MountFs {
+            root: self.root,
+            target: self.build.str(target)?,
+            fstype: self.build.str(kind)?,
+            source: self.build.str(mount.source.as_deref().unwrap_or(kind))?,
+            flags: options.flags,
+            data: self.build.str(&data)?,
+            strict: matches!(kind, "proc" | "sysfs"),
+            keep_mode: kind == "tmpfs" && !has_mode,
+        };
+        self.build.push(op);
+        let set = Attr { set: options.recursive_attr.set, clear: options.recursive_attr.clear };
+        if options.propagation != 0 || !set.is_empty() {
+            let to = self.open_mounted(target)?;
+            self.set_attr(to, set, options.propagation, false);
+        }
+        Ok(())
+    }
+
+    /// Where the terminals' group is not mapped, asking for it would fail the mount.
+    fn drops_tty_group(&self) -> bool {
+        const TTY: u32 = 5;
+        let Some(maps) = &self.namespaces.id_maps else { return false };
+        !maps.gids.iter().any(|map| {
+            TTY >= map.container_id && u64::from(TTY) < u64::from(map.container_id) + u64::from(map.size)
+        })
+    }
+
+    /// A descriptor of what was just mounted.
+    fn open_mounted(&mut self, target: &str) -> Result<Slot> {
+        let to = self.build.made()?;
+        let path = self.build.str(target)?;
+        self.build.push(Op::OpenDir { to, root: self.root, path });
+        Ok(to)
+    }
+
+    fn set_attr(&mut self, mount: Slot, attr: Attr, propagation: u64, recursive: bool) {
+        let Attr { set, clear } = attr;
+        self.build.push(Op::SetAttr { mount, set, clear, propagation, recursive });
+    }
+
+    fn bind(&mut self, mount: &Mount, options: &MountOptions, target: &str) -> Result<()> {
+        if let Some(option) = options.data.first() {
+            let message = format!("options: {option:?} makes no sense for a bind mount");
+            return Err(self.build.error(message));
+        }
+        if target.starts_with("/proc/") && !PROC_FILES.contains(&target) {
+            return Err(self.build.error(format!("nothing may cover {target}")));
+        }
+        let source = mount.source.as_deref().unwrap_or_default();
+        if source.is_empty() {
+            return Err(self.build.error("source: missing"));
+        }
+        let tree = Tree {
+            path: self.options.bundle.join(source),
+            recursive: options.recursive,
+            attr: options.attr,
+            recursive_attr: options.recursive_attr,
+            propagation: match options.propagation {
+                0 => libc::MS_PRIVATE,
+                propagation => propagation,
+            },
+            procfs: target == "/proc",
+        };
+        let slot = self.tree(tree)?;
+        let target = self.build.str(target)?;
+        self.build.push(Op::Attach { mount: slot, root: self.root, target, strict: false });
+        Ok(())
+    }
+
+    /// A detached tree: opened by the caller, or by init where the caller has no right to.
+    pub(super) fn tree(&mut self, tree: Tree) -> Result<Slot> {
+        if !self.init_opens_mounts {
+            return self.build.source(Source::Tree(tree));
+        }
+        let to = self.build.made()?;
+        let path = self.build.str(&tree.path.to_string_lossy())?;
+        self.build.push(Op::OpenTree { to, path, recursive: tree.recursive });
+        self.set_attr(to, Attr::default(), tree.propagation, true);
+        for (attr, recursive) in [(tree.attr, false), (tree.recursive_attr, true)] {
+            if !attr.is_empty() {
+                self.set_attr(to, attr, 0, recursive);
+            }
+        }
+        Ok(to)
+    }
+
+    fn cgroup_mount(&mut self, options: &MountOptions, target: &str) -> Result<()> {
+        let private = self.namespaces.is_private(libc::CLONE_NEWCGROUP as u32);
+        match self.host.cgroups.mode() {
+            Mode::None => {
+                self.build.warn(format!("{target}: this host mounts no cgroups; left out"));
+                Ok(())
+            }
+            Mode::V2 if private || !self.namespaces.has_user() => self.cgroup2(options, target),
+            Mode::V1 | Mode::Hybrid if self.build.plan.cgroup.is_some() => {
+                self.cgroup1(options, target)
+            }
+            _ => self.host_cgroups(options, target),
+        }
+    }
+
+    fn cgroup2(&mut self, options: &MountOptions, target: &str) -> Result<()> {
+        let op = Op::MountFs {
+            root: self.root,
+            target: self.build.str(target)?,
+            fstype: self.build.str("cgroup2")?,
+            source: self.build.str("cgroup")?,
+            flags: options.flags,
+            data: self.build.str(&options.data.join(","))?,
+            strict: true,
+            keep_mode: false,
+        };
+        self.build.push(op);
+        Ok(())
+    }
+
+    /// The container's own directory of every v1 hierarchy, in a small file system of their own.
+    fn cgroup1(&mut self, options: &MountOptions, target: &str) -> Result<()> {
+        let op = Op::MountFs {
+            root: self.root,
+            target: self.build.str(target)?,
+            fstype: self.build.str("tmpfs")?,
+            source: self.build.str("tmpfs")?,
+            flags: options.flags & !libc::MS_RDONLY,
+            data: self.build.str("mode=755")?,
+            strict: true,
+            keep_mode: false,
+        };
+        self.build.push(op);
+        let dir = self.open_mounted(target)?;
+        let host = self.host;
+        let v1 = host.cgroups.hierarchies().iter().filter(|one| one.version() == Version::V1);
+        for (index, hierarchy) in v1.enumerate() {
+            let mount = self.build.source(Source::CgroupTree(index))?;
+            let mount_name = hierarchy.mountpoint().file_name().unwrap_or_default();
+            let mount_name = mount_name.to_string_lossy();
+            let name = self.build.str(&mount_name)?;
+            self.build.push(Op::AttachAt { mount, dir, name });
+            for controller in mount_name.split(',').filter(|one| *one != mount_name) {
+                let path = self.build.str(&format!("/{controller}"))?;
+                let link = self.build.str(&mount_name)?;
+                self.build.push(Op::Symlink { root: dir, path, target: link, replace: false });
+            }
+        }
+        // Nothing runs in the container yet that could use the moment before.
+        self.set_attr(dir, options.attr, 0, true);
+        Ok(())
+    }
+
+    /// Without a cgroup of its own the container may look at the host's, no more.
+    fn host_cgroups(&mut self, options: &MountOptions, target: &str) -> Result<()> {
+        let read_only = Attr { set: libc::MOUNT_ATTR_RDONLY, clear: 0 };
+        let slot = self.tree(Tree {
+            path: PathBuf::from("/sys/fs/cgroup"),
+            recursive: true,
+            attr: options.attr,
+            recursive_attr: read_only,
+            propagation: libc::MS_PRIVATE,
+            procfs: false,
+        })?;
+        let target = self.build.str(target)?;
+        self.build.push(Op::Attach { mount: slot, root: self.root, target, strict: true });
+        Ok(())
+    }
+}
+
+fn without_tty_group(data: &[String]) -> String {
+    let kept: Vec<&str> =
+        data.iter().map(String::as_str).filter(|option| *option != "gid=5").collect();
+    kept.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+    use std::path::Path;
+
+    #[test]
+    fn destinations_stay_below_the_root() {
+        for (written, meant) in [
+            ("/a/b", "/a/b"),
+            ("a//b/", "/a/b"),
+            ("/x/../proc/sys", "/proc/sys"),
+            ("../../etc", "/etc"),
+            ("/..", "/"),
+        ] {
+            assert_eq!(clean(written), Path::new(meant), "{written}");
+        }
+    }
+}

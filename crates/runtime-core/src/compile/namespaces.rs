@@ -1,0 +1,182 @@
+//! Which namespaces are new, which are joined, who makes them, and in what order.
+
+use std::path::PathBuf;
+
+use orlop_init::Op;
+
+use super::Compiler;
+use crate::error::{Error, Result};
+use crate::idmap;
+use crate::names::NAMESPACES;
+use crate::options::Options;
+use crate::plan::{IdMaps, Source};
+use crate::spec::{Linux, NamespaceKind};
+
+const USER: u32 = libc::CLONE_NEWUSER as u32;
+const MOUNT: u32 = libc::CLONE_NEWNS as u32;
+const PID: u32 = libc::CLONE_NEWPID as u32;
+const CGROUP: u32 = libc::CLONE_NEWCGROUP as u32;
+const NETWORK: u32 = libc::CLONE_NEWNET as u32;
+
+/// Where a joined namespace comes from.
+#[derive(Debug, Clone)]
+enum Joined {
+    Path(PathBuf),
+    Given(usize),
+}
+
+/// The container's namespaces.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Namespaces {
+    /// `CLONE_NEW*` of those that are made.
+    pub new: u32,
+    joins: Vec<(u32, Joined, String)>,
+    pub id_maps: Option<IdMaps>,
+}
+
+impl Namespaces {
+    pub(super) fn resolve(linux: &Linux, options: &Options) -> Result<Self> {
+        let mut all = Self::default();
+        let mut seen = 0;
+        for (index, namespace) in linux.namespaces.iter().enumerate() {
+            let field = format!("linux.namespaces[{index}]");
+            let flag = flag(&namespace.kind, &field)?;
+            if seen & flag != 0 {
+                return Err(Error::invalid(field, format!("{:?} is there twice", namespace.kind)));
+            }
+            seen |= flag;
+            match &namespace.path {
+                None => all.new |= flag,
+                Some(path) if path.starts_with('/') => {
+                    all.joins.push((flag, Joined::Path(path.into()), format!("{field}.path")));
+                }
+                Some(path) => {
+                    let message = format!("{path:?} is not an absolute path");
+                    return Err(Error::invalid(format!("{field}.path"), message));
+                }
+            }
+        }
+        for (flag, given) in &options.given_namespaces {
+            all.joins.push((*flag, Joined::Given(*given), "namespace".to_owned()));
+        }
+        // The user namespace first: it gives the right to join those that it owns.
+        all.joins.sort_by_key(|(flag, ..)| NAMESPACES.iter().position(|(known, ..)| known == flag));
+        all.resolve_maps(linux)?;
+        Ok(all)
+    }
+
+    fn resolve_maps(&mut self, linux: &Linux) -> Result<()> {
+        let mapped = !linux.uid_mappings.is_empty() || !linux.gid_mappings.is_empty();
+        if self.new & USER == 0 {
+            // With a joined user namespace the mappings describe it, for those who read the Spec.
+            if mapped && self.joined() & USER == 0 {
+                let message = "id mappings need a user namespace in linux.namespaces";
+                return Err(Error::invalid("linux.uidMappings", message));
+            }
+            return Ok(());
+        }
+        let maps = [("uidMappings", &linux.uid_mappings), ("gidMappings", &linux.gid_mappings)];
+        for (field, map) in maps {
+            let field = format!("linux.{field}");
+            idmap::validate(&field, map)?;
+            if !map.iter().any(|line| line.container_id == 0) {
+                let message = "id 0 of the container must be mapped: its init sets it up as that";
+                return Err(Error::invalid(field, message));
+            }
+        }
+        self.id_maps =
+            Some(IdMaps { uids: linux.uid_mappings.clone(), gids: linux.gid_mappings.clone() });
+        Ok(())
+    }
+
+    pub(super) fn joined(&self) -> u32 {
+        self.joins.iter().fold(0, |all, (flag, ..)| all | flag)
+    }
+
+    /// Whether the container has a namespace of this kind that is not the caller's.
+    pub(super) fn is_private(&self, flag: u32) -> bool {
+        (self.new | self.joined()) & flag != 0
+    }
+
+    pub(super) fn is_new(&self, flag: u32) -> bool {
+        self.new & flag != 0
+    }
+
+    pub(super) fn has_user(&self) -> bool {
+        self.is_private(USER)
+    }
+
+    /// A user namespace must be entered before what it shall own is made: then init makes all.
+    fn init_makes(&self) -> u32 {
+        if self.has_user() { self.new } else { self.new & CGROUP }
+    }
+
+    pub(super) fn clone_flags(&self) -> u32 {
+        self.new & !self.init_makes()
+    }
+
+    /// A process can't enter a PID namespace; only its children are born there.
+    fn forks(&self) -> bool {
+        self.joined() & PID != 0 || self.init_makes() & PID != 0
+    }
+}
+
+fn flag(kind: &NamespaceKind, field: &str) -> Result<u32> {
+    Ok(match kind {
+        NamespaceKind::User => USER,
+        NamespaceKind::Mount => MOUNT,
+        NamespaceKind::Pid => PID,
+        NamespaceKind::Network => NETWORK,
+        NamespaceKind::Ipc => libc::CLONE_NEWIPC as u32,
+        NamespaceKind::Uts => libc::CLONE_NEWUTS as u32,
+        NamespaceKind::Cgroup => CGROUP,
+        NamespaceKind::Time => {
+            return Err(Error::Unsupported { field: format!("{field}.type \"time\"") });
+        }
+        NamespaceKind::Unknown(name) => {
+            let message = format!("{name:?} is no kind of namespace");
+            return Err(Error::invalid(format!("{field}.type"), message));
+        }
+    })
+}
+
+impl Compiler<'_> {
+    pub(super) fn enter_namespaces(&mut self) -> Result<()> {
+        if !self.namespaces.is_new(USER) {
+            self.build.push(Op::Dumpable { on: false });
+        }
+        let joins = self.namespaces.joins.clone();
+        for (flags, from, field) in joins {
+            self.build.at(field);
+            let source = match from {
+                Joined::Path(path) => {
+                    let not_own = flags == NETWORK && !self.linux.sysctl.is_empty();
+                    Source::Namespace { path, kind: flags, not_own }
+                }
+                Joined::Given(given) => Source::Given(given),
+            };
+            let fd = self.build.source(source)?;
+            self.build.push(Op::SetNs { fd, flags });
+            if flags == USER {
+                self.build.push(Op::BecomeIds { uid: 0, gid: 0 });
+            }
+        }
+        self.build.at("linux.namespaces");
+        let makes = self.namespaces.init_makes();
+        if makes & USER != 0 {
+            self.build.push(Op::Unshare { flags: USER });
+            self.build.push(Op::NeedMaps {});
+            // Only now: the maps of a process that hides itself can't be written by its owner.
+            self.build.push(Op::Dumpable { on: false });
+            self.build.push(Op::BecomeIds { uid: 0, gid: 0 });
+        }
+        if makes & !USER != 0 {
+            self.build.push(Op::Unshare { flags: makes & !USER });
+        }
+        if self.namespaces.forks() {
+            self.build.push(Op::Fork {});
+        }
+        self.build.at_none();
+        Ok(())
+    }
+}

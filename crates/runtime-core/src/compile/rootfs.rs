@@ -1,0 +1,259 @@
+//! The root file system: attached, furnished with devices, entered, and closed off.
+
+use orlop_init::Op;
+use orlop_init::wire::{OnError, Slot};
+
+use super::Compiler;
+use super::mounts::clean;
+use crate::error::{Error, Result};
+use crate::plan::{Attr, Source, Tree};
+use crate::spec;
+
+const MOUNT: u32 = libc::CLONE_NEWNS as u32;
+
+/// Devices that every container has (`config-linux.md`, default devices): path, major, minor.
+const DEVICES: [(&str, u32, u32); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+/// Links that every container has: path, target, whether another file there gives way.
+const LINKS: [(&str, &str, bool); 6] = [
+    ("/dev/fd", "/proc/self/fd", false),
+    ("/dev/stdin", "/proc/self/fd/0", false),
+    ("/dev/stdout", "/proc/self/fd/1", false),
+    ("/dev/stderr", "/proc/self/fd/2", false),
+    ("/dev/core", "/proc/kcore", false),
+    ("/dev/ptmx", "pts/ptmx", true),
+];
+
+/// A device node to make.
+struct Node {
+    path: String,
+    kind: u32,
+    number: (u32, u32),
+    permissions: u32,
+    owner: (u32, u32),
+}
+
+impl Compiler<'_> {
+    pub(super) fn has_mount_namespace(&self) -> bool {
+        self.namespaces.is_private(MOUNT)
+    }
+
+    pub(super) fn root_filesystem(&mut self) -> Result<()> {
+        self.build.at("root.path");
+        let root = self.spec.root.as_ref().ok_or_else(|| self.build.error("missing"))?;
+        if root.path.is_empty() {
+            return Err(self.build.error("missing"));
+        }
+        let path = self.options.bundle.join(&root.path);
+        self.build.plan.rootfs = Some(path.clone());
+        if !self.has_mount_namespace() {
+            if root.readonly {
+                let message = "needs a mount namespace of its own in linux.namespaces";
+                return Err(Error::invalid("root.readonly", message));
+            }
+            self.root = self.build.source(Source::RootDir { path })?;
+            return Ok(());
+        }
+        let propagation = self.root_propagation()?;
+        if self.namespaces.is_new(MOUNT) {
+            let everything = self.build.str("/")?;
+            let propagation = libc::MS_PRIVATE;
+            self.build.push(Op::Propagation { path: everything, propagation });
+        }
+        self.root = if self.init_opens_mounts {
+            self.tree(Tree {
+                path: path.clone(),
+                recursive: true,
+                attr: Attr::default(),
+                recursive_attr: Attr::default(),
+                propagation,
+                procfs: false,
+            })?
+        } else {
+            self.build.source(Source::Root { path: path.clone(), propagation })?
+        };
+        // Hooks look for the container's files at the bundle's path; all others need no path.
+        let at = if self.has_create_hooks() { path.to_string_lossy().into_owned() } else { "/".into() };
+        let at = self.build.str(&at)?;
+        self.build.push(Op::AttachRoot { root: self.root, at });
+        Ok(())
+    }
+
+    fn root_propagation(&mut self) -> Result<u64> {
+        self.build.at("linux.rootfsPropagation");
+        let asked = self.linux.rootfs_propagation.as_deref().unwrap_or_default();
+        let propagation = match asked {
+            "" | "private" | "rprivate" => libc::MS_PRIVATE,
+            "slave" | "rslave" => libc::MS_SLAVE,
+            "shared" | "rshared" => libc::MS_SHARED,
+            "unbindable" | "runbindable" => libc::MS_UNBINDABLE,
+            _ => return Err(self.build.error(format!("{asked:?} is no propagation type"))),
+        };
+        self.build.at("root.path");
+        Ok(propagation)
+    }
+
+    /// A `/dev` that is the host's has its devices already.
+    fn has_own_dev(&self) -> bool {
+        !self.spec.mounts.iter().any(|mount| {
+            let bind = mount.kind.as_deref() == Some("bind")
+                || mount.options.iter().any(|option| option == "bind" || option == "rbind");
+            bind && clean(&mount.destination) == clean("/dev")
+        })
+    }
+
+    pub(super) fn devices(&mut self) -> Result<()> {
+        if !self.has_own_dev() || !self.has_mount_namespace() {
+            return Ok(());
+        }
+        let mut nodes = Vec::new();
+        for (index, device) in self.linux.devices.iter().enumerate() {
+            self.build.at(format!("linux.devices[{index}]"));
+            nodes.push((self.node(device)?, format!("linux.devices[{index}]")));
+        }
+        for (path, major, minor) in DEVICES {
+            if nodes.iter().all(|(node, _)| node.path != path) {
+                let node = Node {
+                    path: path.to_owned(),
+                    kind: libc::S_IFCHR,
+                    number: (major, minor),
+                    permissions: 0o666,
+                    owner: (0, 0),
+                };
+                nodes.push((node, "linux".to_owned()));
+            }
+        }
+        for (node, field) in nodes {
+            self.build.at(field);
+            self.device(&node)?;
+        }
+        self.build.at_none();
+        for (path, target, replace) in LINKS {
+            let (path, target) = (self.build.str(path)?, self.build.str(target)?);
+            self.build.push(Op::Symlink { root: self.root, path, target, replace });
+        }
+        Ok(())
+    }
+
+    fn node(&self, device: &spec::Device) -> Result<Node> {
+        let kind = match device.kind.as_str() {
+            "c" | "u" => libc::S_IFCHR,
+            "b" => libc::S_IFBLK,
+            "p" => libc::S_IFIFO,
+            other => return Err(self.build.error(format!("type: {other:?} is none of c, u, b, p"))),
+        };
+        if !device.path.starts_with('/') {
+            return Err(self.build.error(format!("path: {:?} is not absolute", device.path)));
+        }
+        let number = |value: i64, name: &str| {
+            u32::try_from(value)
+                .map_err(|_| self.build.error(format!("{name}: {value} is no device number")))
+        };
+        Ok(Node {
+            path: clean(&device.path).to_string_lossy().into_owned(),
+            kind,
+            number: (number(device.major, "major")?, number(device.minor, "minor")?),
+            permissions: device.file_mode.unwrap_or(0o666) & 0o7777,
+            owner: (device.uid.unwrap_or(0), device.gid.unwrap_or(0)),
+        })
+    }
+
+    /// In a user namespace nodes can't be made: the host's node is bound in its place.
+    fn device(&mut self, node: &Node) -> Result<()> {
+        let bound = self.namespaces.has_user() || self.host.in_user_namespace;
+        if bound && node.kind != libc::S_IFIFO {
+            let slot = self.tree(Tree {
+                path: node.path.clone().into(),
+                recursive: false,
+                attr: Attr::default(),
+                recursive_attr: Attr::default(),
+                propagation: libc::MS_PRIVATE,
+                procfs: false,
+            })?;
+            let target = self.build.str(&node.path)?;
+            self.build.push(Op::Attach { mount: slot, root: self.root, target, strict: false });
+            return Ok(());
+        }
+        let op = Op::Device {
+            root: self.root,
+            path: self.build.str(&node.path)?,
+            mode: node.kind | node.permissions,
+            major: node.number.0,
+            minor: node.number.1,
+            uid: node.owner.0,
+            gid: node.owner.1,
+        };
+        self.build.push(op);
+        Ok(())
+    }
+
+    pub(super) fn enter_root(&mut self) -> Result<()> {
+        let root = self.root;
+        let pivots = self.has_mount_namespace() && !self.options.no_pivot && !self.options.chroot;
+        self.build.push(if pivots { Op::Pivot { root } } else { Op::Chroot { root } });
+        Ok(())
+    }
+
+    pub(super) fn hidden_paths(&mut self) -> Result<()> {
+        let hidden = !self.linux.masked_paths.is_empty() || !self.linux.readonly_paths.is_empty();
+        if hidden && !self.has_mount_namespace() {
+            let message = "needs a mount namespace of its own in linux.namespaces";
+            return Err(Error::invalid("linux.maskedPaths", message));
+        }
+        for (index, path) in self.linux.readonly_paths.iter().enumerate() {
+            self.build.at(format!("linux.readonlyPaths[{index}]"));
+            let path = self.absolute(path)?;
+            let on_error = OnError::SkipMissing;
+            self.build.push(Op::ReadOnly { root: self.root, path, on_error });
+        }
+        if !self.linux.masked_paths.is_empty() {
+            self.build.at("linux.maskedPaths");
+            let null = self.null_device()?;
+            for (index, path) in self.linux.masked_paths.iter().enumerate() {
+                self.build.at(format!("linux.maskedPaths[{index}]"));
+                let path = self.absolute(path)?;
+                let on_error = OnError::SkipMissing;
+                self.build.push(Op::Mask { root: self.root, path, null, on_error });
+            }
+        }
+        if self.spec.root.as_ref().is_some_and(|root| root.readonly) {
+            self.build.at("root.readonly");
+            let set = libc::MOUNT_ATTR_RDONLY;
+            let (clear, propagation) = (0, 0);
+            let mount = self.root;
+            self.build.push(Op::SetAttr { mount, set, clear, propagation, recursive: false });
+        }
+        self.build.at_none();
+        Ok(())
+    }
+
+    fn absolute(&mut self, path: &str) -> Result<orlop_init::wire::Str> {
+        if !path.starts_with('/') {
+            return Err(self.build.error(format!("{path:?} is not absolute")));
+        }
+        self.build.str(path)
+    }
+
+    /// After the root is entered the host's device is out of reach, so it is opened at the start.
+    fn null_device(&mut self) -> Result<Slot> {
+        if !self.init_opens_mounts {
+            return self.build.source(Source::Null);
+        }
+        let to = self.build.made()?;
+        let path = self.build.str("/dev/null")?;
+        let op = Op::OpenTree { to, path, recursive: false };
+        let before_root = self.build.plan.steps.iter().position(|step| {
+            matches!(step.op, Op::AttachRoot { .. })
+        });
+        let step = crate::plan::Step { op, field: Some("linux.maskedPaths".to_owned()) };
+        self.build.plan.steps.insert(before_root.unwrap_or(0), step);
+        Ok(to)
+    }
+}

@@ -1,0 +1,52 @@
+//! Fields that the specification has and that are not honoured yet: refused by name, never dropped
+//! in silence.
+
+use crate::error::{Error, Result};
+use crate::spec::{Linux, Mount, Process, Spec};
+
+pub(super) fn refuse(spec: &Spec) -> Result<()> {
+    if let Some(process) = &spec.process {
+        in_process(process)?;
+    }
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        in_mount(index, mount)?;
+    }
+    spec.linux.as_ref().map_or(Ok(()), in_linux)
+}
+
+fn refuse_if(present: bool, field: impl Into<String>) -> Result<()> {
+    if present { Err(Error::Unsupported { field: field.into() }) } else { Ok(()) }
+}
+
+fn is_set(text: Option<&String>) -> bool {
+    text.is_some_and(|text| !text.is_empty())
+}
+
+fn in_process(process: &Process) -> Result<()> {
+    refuse_if(is_set(process.selinux_label.as_ref()), "process.selinuxLabel")?;
+    refuse_if(process.scheduler.is_some(), "process.scheduler")?;
+    refuse_if(process.io_priority.is_some(), "process.ioPriority")?;
+    refuse_if(process.exec_cpu_affinity.is_some(), "process.execCPUAffinity")
+}
+
+fn in_mount(index: usize, mount: &Mount) -> Result<()> {
+    refuse_if(!mount.uid_mappings.is_empty(), format!("mounts[{index}].uidMappings"))?;
+    refuse_if(!mount.gid_mappings.is_empty(), format!("mounts[{index}].gidMappings"))
+}
+
+fn in_linux(linux: &Linux) -> Result<()> {
+    refuse_if(!linux.net_devices.is_empty(), "linux.netDevices")?;
+    refuse_if(!linux.time_offsets.is_empty(), "linux.timeOffsets")?;
+    refuse_if(is_set(linux.mount_label.as_ref()), "linux.mountLabel")?;
+    refuse_if(linux.intel_rdt.is_some(), "linux.intelRdt")?;
+    refuse_if(linux.memory_policy.is_some(), "linux.memoryPolicy")?;
+    if let Some(resources) = &linux.resources {
+        refuse_if(!resources.hugepage_limits.is_empty(), "linux.resources.hugepageLimits")?;
+        refuse_if(!resources.rdma.is_empty(), "linux.resources.rdma")?;
+        refuse_if(!resources.unified.is_empty(), "linux.resources.unified")?;
+        let network = resources.network.as_ref();
+        let used = network.is_some_and(|one| one.class_id.is_some() || !one.priorities.is_empty());
+        refuse_if(used, "linux.resources.network")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! What can go wrong, by what the caller can do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::id::ContainerId;
+use crate::spec::SpecError;
+
+/// The result of this crate's fallible functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error: each names the operation, the object, and the operating system's error where there
+/// is one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A configuration file is not what the OCI runtime specification says.
+    #[error("{}: {error}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, and what is wrong.
+        error: SpecError,
+    },
+    /// A field has a value that makes no sense.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The field, as a path into `config.json` or the builder's method.
+        field: String,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// A field of the specification that is not honoured yet.
+    #[error("{field}: not supported yet; remove it to run the container without it")]
+    Unsupported {
+        /// The field, as a path into `config.json`.
+        field: String,
+    },
+    /// A step of the Plan failed in the container.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The caller's own part failed.
+    #[error("{operation}: {error}")]
+    System {
+        /// What was tried, and on what.
+        operation: String,
+        /// The operating system's answer.
+        #[source]
+        error: io::Error,
+    },
+    /// The container's cgroup could not be made, changed or removed.
+    #[error(transparent)]
+    Cgroup(#[from] orlop_cgroups::Error),
+    /// The system call filter could not be compiled.
+    #[error("{field}: {message}")]
+    Seccomp {
+        /// The field, as a path into `config.json`.
+        field: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A hook could not be run, failed, or took too long.
+    #[error("hook {}: {message}", path.display())]
+    Hook {
+        /// The hook's program.
+        path: PathBuf,
+        /// What happened.
+        message: String,
+    },
+    /// There is no container with this id.
+    #[error("container does not exist: {0}")]
+    NotFound(ContainerId),
+    /// The id is taken.
+    #[error("container with given ID already exists: {0}")]
+    Exists(ContainerId),
+    /// The operation needs a running container.
+    #[error("container not running: {0}")]
+    NotRunning(ContainerId),
+    /// The operation makes no sense in the container's present state.
+    #[error("{message}")]
+    WrongState {
+        /// What the state is and what it would have to be.
+        message: String,
+    },
+    /// A state file can't be read as one.
+    #[error("{}: {message}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The container's first process ended before it was set up.
+    #[error("the container's init {how} before it was ready")]
+    InitDied {
+        /// How it ended, for example `was killed by signal 9`.
+        how: String,
+    },
+    /// A time limit ran out.
+    #[error("{operation}: gave up after {seconds} s")]
+    TimedOut {
+        /// What was waited for.
+        operation: String,
+        /// How long, in seconds.
+        seconds: u64,
+    },
+}
+
+impl Error {
+    /// An error for a field's value.
+    pub(crate) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), message: message.into() }
+    }
+
+    /// Names what was tried when the operating system refused.
+    pub(crate) fn system(operation: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        Self::System { operation: operation.into(), error: error.into() }
+    }
+}
+
+/// Says what was tried, where a call of the operating system fails.
+pub(crate) trait Context<T> {
+    /// The operation and its object, as a person would say it: `open /dev/null`.
+    fn context(self, operation: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<io::Error>> Context<T> for std::result::Result<T, E> {
+    fn context(self, operation: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| Error::system(operation(), error))
+    }
+}
+
+/// A step of a Plan that failed in the container's init.
+#[derive(Debug, Clone)]
+pub struct StepError {
+    /// The step's place in the Plan.
+    pub index: usize,
+    /// The field of the specification that asked for it, if one did.
+    pub field: Option<String>,
+    /// What was tried, for example `mount proc at /proc`.
+    pub operation: String,
+    /// What failed about it.
+    pub reason: String,
+    /// The kernel's error number, or 0 where a program's own failure is the reason.
+    pub errno: i32,
+    /// What usually causes this, where it is known.
+    pub hint: Option<&'static str>,
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.operation, self.reason)?;
+        if let Some(hint) = self.hint {
+            write!(f, " ({hint})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for StepError {}

@@ -1,0 +1,33 @@
+//! What this library can do, whatever the host can: the contents of the specification's features
+//! structure (`features.md`, `features-linux.md`).
+
+use crate::{compile, names};
+
+/// Whether `process.apparmorProfile` is honoured.
+pub const APPARMOR: bool = true;
+
+/// Whether `process.selinuxLabel` and `linux.mountLabel` are honoured.
+pub const SELINUX: bool = false;
+
+/// Whether mounts may have id maps of their own.
+pub const IDMAPPED_MOUNTS: bool = false;
+
+/// The mount options that are understood, sorted. Others go to the file system as they are.
+#[must_use]
+pub fn mount_options() -> Vec<String> {
+    compile::mount_option_names()
+}
+
+/// The kinds of namespace that can be made or joined, sorted.
+#[must_use]
+pub fn namespaces() -> Vec<&'static str> {
+    let mut names: Vec<_> = names::NAMESPACES.iter().map(|(_, name, _)| *name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The capabilities that are understood, in the kernel's order.
+#[must_use]
+pub fn capabilities() -> Vec<&'static str> {
+    names::CAPABILITIES.to_vec()
+}

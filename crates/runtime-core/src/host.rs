@@ -1,0 +1,79 @@
+//! Facts about the host and the caller that decide how a Plan looks.
+
+use orlop_cgroups::Layout;
+
+use crate::error::Result;
+use crate::sys;
+
+/// What a Plan depends on beside the Spec: probed once, or made up for a test.
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub(crate) cgroups: Layout,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// The caller's permitted capabilities, bit n for capability n.
+    pub(crate) capabilities: u64,
+    /// Whether the caller is in a user namespace other than the first.
+    pub(crate) in_user_namespace: bool,
+    pub(crate) apparmor: bool,
+    pub(crate) selinux: bool,
+}
+
+impl Host {
+    /// Asks the kernel.
+    ///
+    /// # Errors
+    /// When `/proc` can't be read.
+    pub fn probe() -> Result<Self> {
+        Ok(Self {
+            cgroups: Layout::probe()?,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            capabilities: sys::permitted_capabilities()?,
+            in_user_namespace: in_user_namespace(),
+            apparmor: std::fs::read("/sys/module/apparmor/parameters/enabled")
+                .is_ok_and(|enabled| enabled.starts_with(b"Y")),
+            selinux: std::path::Path::new("/sys/fs/selinux/enforce").exists(),
+        })
+    }
+
+    /// A made-up host: root with all capabilities in the first user namespace, and these cgroups.
+    ///
+    /// For tests and for looking at Plans of other hosts.
+    #[must_use]
+    pub fn root_with(cgroups: Layout) -> Self {
+        Self {
+            cgroups,
+            uid: 0,
+            gid: 0,
+            capabilities: u64::MAX >> (64 - crate::names::CAPABILITIES.len()),
+            in_user_namespace: false,
+            apparmor: false,
+            selinux: false,
+        }
+    }
+
+    /// The same host for a caller with this user and group id and no capabilities.
+    #[must_use]
+    pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
+        self.uid = uid;
+        self.gid = gid;
+        self.capabilities = 0;
+        self
+    }
+
+    pub(crate) fn has_capability(&self, capability: u32) -> bool {
+        self.capabilities & 1 << capability != 0
+    }
+
+    pub(crate) fn is_privileged(&self) -> bool {
+        self.has_capability(crate::names::CAP_SYS_ADMIN)
+    }
+}
+
+/// The first user namespace maps every id to itself; no other one's first line says so.
+fn in_user_namespace() -> bool {
+    let Ok(map) = std::fs::read_to_string("/proc/self/uid_map") else { return false };
+    let line: Vec<&str> = map.split_whitespace().collect();
+    line != ["0", "0", "4294967295"]
+}

@@ -1,0 +1,84 @@
+//! What a caller decides beside the Spec.
+
+use std::path::PathBuf;
+
+use crate::id::ContainerId;
+
+/// How a container is made: what is not in its Spec.
+///
+/// ```
+/// use orlop::Options;
+///
+/// let options = Options::new("/srv/bundle").id("web".parse()?).no_pivot(true);
+/// # Ok::<(), orlop::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    pub(crate) bundle: PathBuf,
+    pub(crate) id: Option<ContainerId>,
+    pub(crate) no_pivot: bool,
+    pub(crate) no_new_keyring: bool,
+    pub(crate) preserve_fds: u32,
+    pub(crate) gate: bool,
+    pub(crate) ready: bool,
+    pub(crate) chroot: bool,
+    pub(crate) stdio: [Option<usize>; 3],
+    pub(crate) given_namespaces: Vec<(u32, usize)>,
+    pub(crate) no_cgroup: bool,
+}
+
+impl Options {
+    /// Options for a container whose relative paths are below `bundle`.
+    pub fn new(bundle: impl Into<PathBuf>) -> Self {
+        Self {
+            bundle: bundle.into(),
+            id: None,
+            no_pivot: false,
+            no_new_keyring: false,
+            preserve_fds: 0,
+            gate: true,
+            ready: true,
+            chroot: false,
+            stdio: [None; 3],
+            given_namespaces: Vec::new(),
+            no_cgroup: false,
+        }
+    }
+
+    /// The container's id: names its session keyring and, where the Spec names none, its cgroup.
+    #[must_use]
+    pub fn id(mut self, id: ContainerId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Enters the root file system with `chroot(2)` in place of `pivot_root(2)`, for hosts whose
+    /// root is a ramfs. The old root stays mounted below: less safe.
+    #[must_use]
+    pub fn no_pivot(mut self, no_pivot: bool) -> Self {
+        self.no_pivot = no_pivot;
+        self
+    }
+
+    /// Keeps the caller's session keyring instead of joining a new one.
+    #[must_use]
+    pub fn no_new_keyring(mut self, no_new_keyring: bool) -> Self {
+        self.no_new_keyring = no_new_keyring;
+        self
+    }
+
+    /// How many descriptors from 3 on the program inherits from the caller.
+    #[must_use]
+    pub fn preserve_fds(mut self, count: u32) -> Self {
+        self.preserve_fds = count;
+        self
+    }
+
+    /// Whether the container waits at the start gate (the default) or starts at once.
+    #[must_use]
+    pub fn gate(mut self, gate: bool) -> Self {
+        self.gate = gate;
+        self
+    }
+}

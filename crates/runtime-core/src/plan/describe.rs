@@ -1,0 +1,225 @@
+//! Operations and their failures in words.
+
+use std::io;
+
+use orlop_init::wire::{List, Slot};
+use orlop_init::{Op, Part, Record};
+
+use super::{Plan, Source};
+use crate::error::StepError;
+use crate::names;
+
+impl Plan {
+    /// What an operation does, as a person would say it.
+    pub(crate) fn describe(&self, op: &Op) -> String {
+        let text = |string| self.str(string);
+        match *op {
+            Op::MountFs { target, fstype, .. } => {
+                format!("mount {} at {}", text(fstype), text(target))
+            }
+            Op::Attach { mount, target, .. } => {
+                format!("mount {} at {}", self.describe_slot(mount), text(target))
+            }
+            Op::AttachAt { mount, name, .. } => {
+                format!("mount {} at {}", self.describe_slot(mount), text(name))
+            }
+            Op::AttachRoot { root, at } => {
+                format!("mount {} at {}", self.describe_slot(root), text(at))
+            }
+            Op::OpenTree { path, .. } => format!("clone the mount at {}", text(path)),
+            Op::OpenDir { path, .. } => format!("open {}", text(path)),
+            Op::Propagation { path, propagation } => {
+                format!("make mounts below {} {}", text(path), names::propagation(propagation))
+            }
+            Op::SetAttr { mount, .. } => {
+                format!("set mount attributes of {}", self.describe_slot(mount))
+            }
+            Op::Device { path, .. } => format!("make device {}", text(path)),
+            Op::Symlink { path, target, .. } => format!("link {} to {}", text(path), text(target)),
+            Op::Mask { path, .. } => format!("mask {}", text(path)),
+            Op::ReadOnly { path, .. } => format!("make {} read-only", text(path)),
+            Op::WriteProc { path, data, .. } => {
+                format!("write {:?} to /proc/{}", text(data), text(path))
+            }
+            Op::Hostname { name } => format!("set hostname {:?}", text(name)),
+            Op::Domainname { name } => format!("set domainname {:?}", text(name)),
+            Op::Rlimit { resource, soft, hard } => {
+                format!("set {} to {soft}:{hard}", names::rlimit(resource))
+            }
+            Op::Cwd { path, .. } => format!("chdir to cwd {:?}", text(path)),
+            Op::FindProgram { candidates } => self.describe_search(candidates),
+            Op::Exec { argv, .. } => {
+                format!("exec {:?}", self.strings(argv).first().copied().unwrap_or_default())
+            }
+            Op::Hook { path, .. } => format!("run hook {}", text(path)),
+            Op::SetIds { uid, gid } => format!("become user {uid} and group {gid}"),
+            Op::BecomeIds { uid, gid } => format!("become user {uid}:{gid} of the user namespace"),
+            Op::Unshare { flags } => format!("unshare {} namespaces", names::namespaces(flags)),
+            Op::SetNs { fd, flags } => {
+                format!("join {} namespace of {}", names::namespaces(flags), self.describe_slot(fd))
+            }
+            Op::JoinCgroup { file } => format!("join {}", self.describe_slot(file)),
+            Op::SessionKeyring { name } => format!("join session keyring {}", text(name)),
+            Op::Umask { mask } => format!("set umask {mask:04o}"),
+            _ => describe_plain(op).to_owned(),
+        }
+    }
+
+    fn describe_search(&self, candidates: List) -> String {
+        match self.strings(candidates).as_slice() {
+            [only] => format!("exec: {only:?}"),
+            several => {
+                let name = several.first().and_then(|path| path.rsplit('/').next());
+                format!("exec: {:?}", name.unwrap_or_default())
+            }
+        }
+    }
+
+    pub(crate) fn describe_slot(&self, slot: Slot) -> String {
+        match self.source(slot) {
+            Some(Source::Root { path, .. } | Source::RootDir { path }) => {
+                format!("rootfs {}", path.display())
+            }
+            Some(Source::Tree(tree)) => tree.path.display().to_string(),
+            Some(Source::Null) => "the null device".to_owned(),
+            Some(Source::CgroupJoin(n) | Source::CgroupTree(n)) => format!("cgroup {n}"),
+            Some(Source::Namespace { path, .. }) => path.display().to_string(),
+            Some(Source::Target) => "the container".to_owned(),
+            Some(Source::Gate) => "the start gate".to_owned(),
+            Some(Source::Given(n)) => format!("given file {n}"),
+            None => self.describe_made(slot),
+        }
+    }
+
+    /// A slot that an operation makes is known by what is put there.
+    fn describe_made(&self, slot: Slot) -> String {
+        let path = self.steps.iter().find_map(|step| match step.op {
+            Op::OpenTree { to, path, .. } | Op::OpenDir { to, path, .. } if to == slot => Some(path),
+            _ => None,
+        });
+        path.map_or_else(|| "a private file".to_owned(), |path| self.str(path).to_owned())
+    }
+
+    /// The error for a failure that init reported.
+    pub(crate) fn step_error(&self, record: &Record) -> StepError {
+        let index = record.op as usize;
+        let Some(step) = self.steps.get(index) else {
+            return StepError {
+                index,
+                field: None,
+                operation: "start init".to_owned(),
+                reason: io::Error::from_raw_os_error(record.value).to_string(),
+                errno: record.value,
+                hint: None,
+            };
+        };
+        let errno = match record.part {
+            Part::Status | Part::Signal => 0,
+            _ => record.value,
+        };
+        StepError {
+            index,
+            field: step.field.clone(),
+            operation: self.describe(&step.op),
+            reason: self.reason(&step.op, record),
+            errno,
+            hint: hint(&step.op, record, self.new_namespaces),
+        }
+    }
+
+    fn reason(&self, op: &Op, record: &Record) -> String {
+        let why = os_error(record.value);
+        match (record.part, op) {
+            (Part::Call, Op::FindProgram { candidates }) if record.value == libc::ENOENT => {
+                if candidates.count == 1 {
+                    "no such file or directory".to_owned()
+                } else {
+                    "executable file not found in $PATH".to_owned()
+                }
+            }
+            (Part::Call, Op::FindProgram { .. } | Op::Exec { .. }) => why.to_lowercase(),
+            (Part::Lookup, _) => format!("look up the path: {why}"),
+            (Part::Create, _) => format!("make it: {why}"),
+            (Part::Owner, _) => format!("set the owner: {why}"),
+            (Part::Attach, _) => format!("attach: {why}"),
+            (Part::Kind, Op::Cwd { .. }) => "it lies outside the container's root".to_owned(),
+            (Part::Kind, Op::MountFs { .. } | Op::Attach { .. }) => {
+                format!("the mount point is not allowed there: {why}")
+            }
+            (Part::Kind, Op::Console { .. }) => {
+                "/dev/pts/ptmx is not a devpts multiplexer".to_owned()
+            }
+            (Part::Kind, _) => format!("something else is there already: {why}"),
+            (Part::Status, _) => format!("exit status {}", record.value),
+            (Part::Signal, _) => format!("killed by signal {}", record.value),
+            (Part::Timeout, _) => "timed out and was killed".to_owned(),
+            (Part::Program | Part::Call, _) => why,
+        }
+    }
+}
+
+fn describe_plain(op: &Op) -> &'static str {
+    match op {
+        Op::Fail { .. } => "fail, as a test asked",
+        Op::Park {} => "wait, as a test asked",
+        Op::Dumpable { on: false } => "forbid others to look into init",
+        Op::Dumpable { on: true } => "allow others to look into init",
+        Op::ResetSignals {} => "reset signals",
+        Op::Dup { .. } => "set up standard input, output or error",
+        Op::NewSession {} => "start a session",
+        Op::Fork {} => "fork into the PID namespace",
+        Op::NeedMaps {} => "wait for the id maps",
+        Op::PrivateProc { .. } => "make a private procfs",
+        Op::OpenRoot { .. } => "open the container's root",
+        Op::Pivot { .. } => "pivot_root into the root file system",
+        Op::Chroot { .. } => "chroot into the root file system",
+        Op::Console { .. } => "open the console",
+        Op::HookPoint {} => "wait for the caller's hooks",
+        Op::Bounding { .. } => "drop capabilities from the bounding set",
+        Op::Groups { .. } => "set supplementary groups",
+        Op::Capabilities { .. } => "set capabilities",
+        Op::NoNewPrivs {} => "set no_new_privs",
+        Op::Seccomp { .. } => "load the seccomp filter",
+        Op::Home { .. } => "look up HOME in /etc/passwd",
+        Op::Personality { .. } => "set the personality",
+        Op::Ready {} => "report ready",
+        Op::Gate { .. } => "wait at the start gate",
+        Op::CloseFds {} => "close files",
+        _ => op.name(),
+    }
+}
+
+/// The operating system's words for an error number, without the number.
+pub(crate) fn os_error(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    match text.rfind(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static str> {
+    let new_user = namespaces & libc::CLONE_NEWUSER as u32 != 0;
+    match (op, record.value) {
+        (Op::MountFs { strict: true, .. }, libc::ELOOP | libc::ENOTDIR) => {
+            Some("proc and sysfs must be mounted on ordinary directories; the image has a link there")
+        }
+        (Op::MountFs { strict: true, .. }, libc::EPERM) if new_user => Some(
+            "in a user namespace proc needs a PID namespace of its own, sysfs a network namespace of its own",
+        ),
+        (Op::Rlimit { .. }, libc::EPERM) => Some("raising a hard limit needs CAP_SYS_RESOURCE"),
+        (Op::Capabilities { .. }, libc::EPERM) => {
+            Some("the caller itself lacks one of these capabilities")
+        }
+        (Op::Groups { .. }, libc::EPERM) if new_user => {
+            Some("setgroups is denied in this user namespace")
+        }
+        (Op::Pivot { .. }, libc::EINVAL) => {
+            Some("the host's root may be a ramfs, which can't be pivoted from; use --no-pivot")
+        }
+        (Op::Exec { .. }, libc::ENOEXEC) => {
+            Some("it is not an executable of this architecture, or a script without #!")
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,114 @@
+//! The control socket: one program with its descriptors goes out, 16-byte records come back.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use orlop_init::wire::MAX_MESSAGE;
+use orlop_init::{Kind, Part, Record};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use super::program::Program;
+use crate::error::{Context, Error, Result};
+
+/// The most descriptors that the kernel lets one message carry (`SCM_MAX_FD`).
+const MESSAGE_FDS: usize = 253;
+
+/// Both ends, until init has its own.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub ours: OwnedFd,
+    pub theirs: OwnedFd,
+}
+
+impl Channel {
+    pub(super) fn new() -> Result<Self> {
+        let flags = SocketFlags::CLOEXEC;
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+                .context(|| "make the control socket".to_owned())?;
+        Ok(Self { ours, theirs })
+    }
+
+    /// Sends the program's descriptor and those that it names, before init is born: it need not
+    /// wait for them.
+    pub(super) fn send_program(&self, program: &Program, sources: &[OwnedFd]) -> Result<()> {
+        let mut all = Vec::with_capacity(1 + sources.len());
+        all.push(program.fd.as_fd());
+        all.extend(sources.iter().map(AsFd::as_fd));
+        let mut chunks = all.chunks(MESSAGE_FDS).peekable();
+        while let Some(chunk) = chunks.next() {
+            let more = u32::from(chunks.peek().is_some());
+            let mut bytes = [0; 8];
+            bytes[..4].copy_from_slice(&program.len.to_ne_bytes());
+            bytes[4..].copy_from_slice(&more.to_ne_bytes());
+            send_fds(self.ours.as_fd(), &bytes, chunk)
+                .context(|| "send the program to init".to_owned())?;
+        }
+        Ok(())
+    }
+}
+
+fn send_fds(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MESSAGE_FDS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(fds));
+    }
+    let parts = [IoSlice::new(bytes)];
+    rustix::io::retry_on_intr(|| sendmsg(socket, &parts, &mut ancillary, SendFlags::NOSIGNAL))?;
+    Ok(())
+}
+
+/// A record from init, and the descriptor that came with it.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub record: Record,
+    pub fd: Option<OwnedFd>,
+}
+
+/// Receives a record; `None` at the end of the stream.
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>> {
+    let mut bytes = [0; Record::SIZE];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::io::retry_on_intr(|| {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+    });
+    let received = match received {
+        Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+        other => other.context(|| "hear from init".to_owned())?,
+    };
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let fd = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    match Record::from_bytes(&bytes[..received.bytes]) {
+        Some(record) => Ok(Some(Message { record, fd })),
+        None => Err(Error::WrongState { message: "init sent what is no record".to_owned() }),
+    }
+}
+
+/// Lets a waiting init go on; `state` goes to the hooks that it runs.
+pub(crate) fn send_continue(socket: BorrowedFd<'_>, state: &[u8]) -> Result<()> {
+    let record = Record { kind: Kind::Continue, op: 0, value: 0, part: Part::Call };
+    let mut bytes = Vec::with_capacity(Record::SIZE + state.len());
+    bytes.extend_from_slice(&record.to_bytes());
+    bytes.extend_from_slice(state);
+    if bytes.len() > MAX_MESSAGE {
+        let message = format!("the container's state has {} bytes, too many for hooks", state.len());
+        return Err(Error::invalid("annotations", message));
+    }
+    match send_fds(socket, &bytes, &[]) {
+        // Init is gone; what it said, or how it ended, tells more than this.
+        Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(()),
+        result => result.context(|| "talk to init".to_owned()),
+    }
+}

@@ -1,0 +1,285 @@
+//! From a Plan to a process: opens what the Plan names, gives birth to init, and talks with it
+//! until it is what the Plan says.
+//!
+//! ```text
+//! caller                                init
+//!   │ program and descriptors ────────────▶│
+//!   │◀──────────────────────── NeedMaps ───│   only with a new user namespace
+//!   │ Continue ───────────────────────────▶│
+//!   │◀──────────────── Child(pid, pidfd) ──│   only where the process had to fork
+//!   │◀───────────────────── Console(fd) ───│   only with a terminal
+//!   │◀────────────────────── HookPoint ────│   only with hooks at creation
+//!   │ Continue(state) ────────────────────▶│
+//!   │◀────────────────────────── Ready ────│   unless nothing has to be recorded
+//!   │ Continue ───────────────────────────▶│
+//!   │◀─────────────────── end of stream ───│   the program runs; or Failed(operation, errno)
+//! ```
+
+mod channel;
+mod prepare;
+mod program;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use orlop_cgroups::Cgroup;
+use orlop_init::{Kind, Op, Record};
+use rustix::process::{
+    Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid,
+};
+
+use crate::error::{Context, Error, Result};
+use crate::idmap;
+use crate::plan::{Plan, RaisedLimit};
+use crate::seccomp::Filter;
+use crate::sys::{self, Birth, clone_init};
+use channel::Channel;
+
+pub(crate) use channel::{Message, receive, send_continue};
+pub(crate) use prepare::open_rootfs;
+pub(crate) use program::init_identity;
+
+/// What the caller gives beside the Plan.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs<'a> {
+    pub given: Vec<BorrowedFd<'a>>,
+    pub gate: Option<BorrowedFd<'a>>,
+    pub target: Option<BorrowedFd<'a>>,
+    pub cgroup: Option<&'a Cgroup>,
+    pub filter: Option<&'a Filter>,
+    pub preserve_fds: u32,
+}
+
+/// What the caller does while init waits.
+pub(crate) trait Caller {
+    /// The master of the container's terminal.
+    fn console(&mut self, master: OwnedFd) -> Result<()>;
+    /// Runs the hooks of this point; what it returns goes to the hooks that init runs.
+    fn hook_point(&mut self, child: &Child) -> Result<Vec<u8>>;
+}
+
+/// A caller of plans that have neither a terminal nor hooks.
+#[derive(Debug)]
+pub(crate) struct NoCaller;
+
+impl Caller for NoCaller {
+    fn console(&mut self, _: OwnedFd) -> Result<()> {
+        Ok(())
+    }
+
+    fn hook_point(&mut self, _: &Child) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+}
+
+/// A container's first process, or one that entered it.
+///
+/// Dropped before [`Child::release`], it is killed and reaped.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+    control: OwnedFd,
+    released: bool,
+}
+
+/// Starts a Plan's process, up to where init is ready, or, where the Plan has no such point, up to
+/// where it has become the program.
+pub(crate) fn spawn(plan: &Plan, inputs: &Inputs<'_>, caller: &mut dyn Caller) -> Result<Child> {
+    let program = program::Program::new(plan, inputs.filter)?;
+    let sources = prepare::open_all(plan, inputs)?;
+    let channel = Channel::new()?;
+    channel.send_program(&program, &sources)?;
+    drop(sources);
+    let init = program::sealed_init()?;
+    let cgroup = match inputs.cgroup {
+        Some(cgroup) => cgroup.v2_dir()?,
+        None => None,
+    };
+    let born = clone_init(&Birth {
+        namespaces: plan.clone_flags,
+        cgroup,
+        init,
+        control: channel.theirs.as_fd(),
+        preserve: inputs.preserve_fds,
+    })
+    .context(|| clone_operation(plan))?;
+    let Channel { ours, theirs } = channel;
+    drop(theirs);
+    let mut child = Child { pid: born.pid, pidfd: born.pidfd, control: ours, released: false };
+    if let (Some(score), None) = (plan.oom_score_adj, &plan.id_maps) {
+        set_oom_score(child.pid, score)?;
+    }
+    child.follow(plan, caller)?;
+    Ok(child)
+}
+
+fn clone_operation(plan: &Plan) -> String {
+    match plan.clone_flags {
+        0 => "clone3".to_owned(),
+        flags => format!("clone3 with new {} namespaces", crate::names::namespaces(flags)),
+    }
+}
+
+fn set_oom_score(pid: i32, score: i32) -> Result<()> {
+    std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
+        .context(|| format!("set oom_score_adj to {score}"))
+}
+
+/// Init in a user namespace can lower its limits and raise none, so what it needs is raised first.
+fn raise_limit(pid: i32, limit: RaisedLimit) -> Result<()> {
+    let RaisedLimit { resource, hard, .. } = limit;
+    sys::raise_hard_limit(pid, resource, hard)
+        .context(|| format!("raise {} to {hard}", crate::names::rlimit(resource)))
+}
+
+impl Child {
+    /// Serves init until it is ready, or has become the program.
+    fn follow(&mut self, plan: &Plan, caller: &mut dyn Caller) -> Result<()> {
+        loop {
+            let Some(Message { record, fd }) = receive(self.control.as_fd())? else {
+                return self.ended(plan);
+            };
+            match (record.kind, fd) {
+                (Kind::Failed, _) => return Err(self.failed(plan, &record)),
+                (Kind::Ready, _) => return Ok(()),
+                (Kind::Child, Some(pidfd)) => self.replace(record.value, pidfd)?,
+                (Kind::Console, Some(master)) => caller.console(master)?,
+                (Kind::NeedMaps, _) => {
+                    self.write_maps(plan)?;
+                    send_continue(self.control.as_fd(), &[])?;
+                }
+                (Kind::HookPoint, _) => {
+                    let state = caller.hook_point(self)?;
+                    send_continue(self.control.as_fd(), &state)?;
+                }
+                (kind, _) => {
+                    let message = format!("init sent {kind:?} out of turn");
+                    return Err(Error::WrongState { message });
+                }
+            }
+        }
+    }
+
+    fn write_maps(&self, plan: &Plan) -> Result<()> {
+        if let Some(maps) = &plan.id_maps {
+            idmap::write(self.pid, &maps.uids, &maps.gids)?;
+        }
+        for limit in &plan.raise_limits {
+            raise_limit(self.pid, *limit)?;
+        }
+        match plan.oom_score_adj {
+            Some(score) => set_oom_score(self.pid, score),
+            None => Ok(()),
+        }
+    }
+
+    /// The process forked: from here on it is the other one.
+    fn replace(&mut self, pid: i32, pidfd: OwnedFd) -> Result<()> {
+        let before = std::mem::replace(&mut self.pidfd, pidfd);
+        self.pid = pid;
+        reap(before.as_fd()).context(|| "wait for init's first process".to_owned())?;
+        Ok(())
+    }
+
+    /// The stream ended: the program runs, unless init died.
+    fn ended(&mut self, plan: &Plan) -> Result<()> {
+        let waits_for_ready = plan.steps.iter().any(|step| step.op == Op::Ready {});
+        if !waits_for_ready {
+            return Ok(());
+        }
+        Err(self.died())
+    }
+
+    fn died(&mut self) -> Error {
+        self.released = true;
+        let how = match reap(self.pidfd.as_fd()) {
+            Ok(Some(status)) => describe_end(&status),
+            _ => "ended".to_owned(),
+        };
+        Error::InitDied { how }
+    }
+
+    fn failed(&mut self, plan: &Plan, record: &Record) -> Error {
+        self.kill_and_reap();
+        plan.step_error(record).into()
+    }
+
+    /// Lets a ready init go on, and waits until it is the program, or at the gate.
+    pub(crate) fn proceed(&self) -> Result<()> {
+        send_continue(self.control.as_fd(), &[])
+    }
+
+    /// Waits until the program runs.
+    pub(crate) fn wait_exec(&mut self, plan: &Plan) -> Result<()> {
+        match receive(self.control.as_fd())? {
+            None => Ok(()),
+            Some(Message { record, .. }) if record.kind == Kind::Failed => {
+                Err(self.failed(plan, &record))
+            }
+            Some(Message { record, .. }) => {
+                let message = format!("init sent {:?} out of turn", record.kind);
+                Err(Error::WrongState { message })
+            }
+        }
+    }
+
+    /// Gives the process up: it is not killed any more when this value goes.
+    pub(crate) fn release(&mut self) {
+        self.released = true;
+    }
+
+    fn kill_and_reap(&mut self) {
+        if !self.released {
+            self.released = true;
+            let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+            let _ = reap(self.pidfd.as_fd());
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill_and_reap();
+    }
+}
+
+fn reap(pidfd: BorrowedFd<'_>) -> rustix::io::Result<Option<WaitIdStatus>> {
+    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED))
+}
+
+fn describe_end(status: &WaitIdStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(status), _) => format!("exited with status {status}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Host, Options, spec};
+
+    #[test]
+    fn smoke() {
+        let mut spec = spec::default_spec();
+        let process = spec.process.as_mut().unwrap();
+        process.terminal = false;
+        process.args = std::env::var("SMOKE").unwrap_or("/bin/true".into()).split(' ').map(str::to_owned).collect();
+        let mut options = Options::new("/tmp/b").gate(false);
+        options.ready = false;
+        options.no_cgroup = true;
+        let host = Host::probe().unwrap();
+        let plan = Plan::compile(&spec, &options, &host).unwrap();
+        println!("{}", plan.text());
+        let n: usize = std::env::var("N").map_or(1, |n| n.parse().unwrap());
+        let t = std::time::Instant::now();
+        for _ in 0..n {
+        match spawn(&plan, &Inputs::default(), &mut NoCaller) {
+            Ok(mut child) => { let s = reap(child.pidfd.as_fd()).unwrap(); child.release(); if n == 1 { println!("{s:?}") } },
+            Err(e) => panic!("{e}"),
+        }
+        }
+        println!("{:?} each", t.elapsed() / n as u32);
+    }
+}

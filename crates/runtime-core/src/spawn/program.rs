@@ -1,0 +1,65 @@
+//! Memory files: the init program, sealed once for the process, and the program of each Plan.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, memfd_create};
+use rustix::io::Errno;
+
+use crate::error::{Context, Error, Result};
+use crate::plan::Plan;
+use crate::seccomp::Filter;
+
+/// A Plan in wire form, in a memory file.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub fd: OwnedFd,
+    pub len: u32,
+}
+
+impl Program {
+    pub(super) fn new(plan: &Plan, filter: Option<&Filter>) -> Result<Self> {
+        let bytes = plan.program(filter);
+        let len = u32::try_from(bytes.len())
+            .map_err(|_| Error::invalid("process", "the program is larger than 4 GiB"))?;
+        let fd = memory_file("orlop-plan", MemfdFlags::CLOEXEC, &bytes)?;
+        Ok(Self { fd, len })
+    }
+}
+
+fn memory_file(name: &str, flags: MemfdFlags, bytes: &[u8]) -> Result<OwnedFd> {
+    let operation = || format!("make the memory file {name}");
+    let fd = match memfd_create(name, flags) {
+        // MFD_EXEC and MFD_NOEXEC_SEAL came with Linux 6.3.
+        Err(Errno::INVAL) => memfd_create(name, flags - MemfdFlags::EXEC),
+        result => result,
+    };
+    let fd = fd.context(operation)?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(&fd, rest)).context(operation)?;
+        rest = &rest[written..];
+    }
+    Ok(fd)
+}
+
+/// The init program in a memory file that nobody can change: what a container finds behind
+/// `/proc/<pid>/exe` is this, never the caller's own binary.
+pub(super) fn sealed_init() -> Result<BorrowedFd<'static>> {
+    static INIT: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(init) = INIT.get() {
+        return Ok(init.as_fd());
+    }
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
+    let init = memory_file("orlop-init", flags, orlop_init::PROGRAM)?;
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    fcntl_add_seals(&init, seals).context(|| "seal the init program".to_owned())?;
+    Ok(INIT.get_or_init(|| init).as_fd())
+}
+
+/// Device and inode of the init program: as long as `/proc/<pid>/exe` is this, the container's
+/// own program has not started.
+pub(crate) fn init_identity() -> Result<(u64, u64)> {
+    let stat = fstat(sealed_init()?).context(|| "look at the init program".to_owned())?;
+    Ok((stat.st_dev, stat.st_ino))
+}

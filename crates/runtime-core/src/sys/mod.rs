@@ -1,0 +1,14 @@
+//! System calls that no library wraps. All of this crate's unsafe code is below here.
+#![allow(unsafe_code)]
+
+mod caps;
+mod clone;
+mod mount;
+mod namespace;
+mod rlimit;
+
+pub(crate) use caps::permitted_capabilities;
+pub(crate) use clone::{Birth, clone_init};
+pub(crate) use mount::mount_setattr;
+pub(crate) use namespace::namespace_kind;
+pub(crate) use rlimit::raise_hard_limit;

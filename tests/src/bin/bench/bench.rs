@@ -1,0 +1,159 @@
+//! What all rows share: who takes part, and the place where it happens.
+
+use crate::contestant::{self, Contestant, Kind};
+use crate::driver::{Driver, Line};
+use crate::options::Options;
+use crate::race::Length;
+use crate::samples::Budget;
+use orlop_tests::view::{Cgroups, View, has_v1};
+use orlop_tests::{Bundle, TempDir, locate};
+use rustix::mount::{MountFlags, mount};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The race course.
+pub(crate) struct Bench {
+    pub(crate) driver: Driver,
+    pub(crate) contestants: Vec<Contestant>,
+    /// A bundle that runs `true`.
+    pub(crate) short: PathBuf,
+    /// A bundle that sleeps.
+    pub(crate) long: PathBuf,
+    pub(crate) tools: Tools,
+    pub(crate) view: Cgroups,
+    quick: bool,
+    scratch: TempDir,
+}
+
+/// Programs that the benchmark compiles.
+pub(crate) struct Tools {
+    /// The straight-line container.
+    pub(crate) floor: PathBuf,
+    /// Prints the peak resident set of a program.
+    pub(crate) peak: PathBuf,
+}
+
+impl Bench {
+    /// Enters the private mount namespace and gets everything ready.
+    pub(crate) fn prepare(options: &Options) -> io::Result<Self> {
+        let scratch = TempDir::new("bench")?;
+        // Before the newer suite's dynamic linker is in place: compilers are the host's.
+        let tools = Tools::compile(scratch.path())?;
+        let view = if has_v1() { Cgroups::V1 } else { Cgroups::Host };
+        View {
+            cgroups: view,
+            linker: locate::peers_dir("forky"),
+        }
+        .enter()?;
+        let roots = scratch.path().join("state");
+        fs::create_dir(&roots)?;
+        // State roots are below /run, which is a tmpfs on a machine of today.
+        mount("tmpfs", &roots, "tmpfs", MountFlags::empty(), None)?;
+        let short = Bundle::create(&scratch.path().join("short"))?;
+        let long = Bundle::create(&scratch.path().join("long"))?.args(&["sleep", "3600"]);
+        long.write()?;
+        let mut driver = Driver::new(scratch.path())?;
+        Ok(Self {
+            contestants: contestant::all(options, &mut driver, &roots)?,
+            driver,
+            short: short.path().to_path_buf(),
+            long: long.path().to_path_buf(),
+            tools,
+            view,
+            quick: options.quick,
+            scratch,
+        })
+    }
+
+    /// Those with runc's command line.
+    pub(crate) fn runtimes(&self) -> Vec<Contestant> {
+        let is_runtime = |one: &&Contestant| one.kind == Kind::Runtime;
+        self.contestants
+            .iter()
+            .filter(is_runtime)
+            .cloned()
+            .collect()
+    }
+
+    /// That part of the newest crun's figure.
+    pub(crate) fn part_of_crun(&self, part: f64) -> Budget {
+        contestant::baseline(&self.contestants).map_or(Budget::Unknown, |crun| {
+            Budget::Part(part, crun.label.clone())
+        })
+    }
+
+    /// A tenth of it, when in a hurry.
+    pub(crate) const fn length(&self, rounds: usize, samples: usize) -> Length {
+        if self.quick {
+            Length {
+                rounds: 3,
+                samples: samples.div_ceil(3),
+            }
+        } else {
+            Length { rounds, samples }
+        }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// Unmounts what would keep the folder from being removed.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        let roots = self.scratch.path().join("state");
+        rustix::mount::unmount(roots, rustix::mount::UnmountFlags::DETACH)?;
+        Ok(())
+    }
+}
+
+impl Tools {
+    fn compile(folder: &Path) -> io::Result<Self> {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench");
+        let freestanding = [
+            "-static",
+            "-nostdlib",
+            "-ffreestanding",
+            "-fno-stack-protector",
+            "-fno-pie",
+            "-no-pie",
+        ];
+        Ok(Self {
+            floor: compile(
+                &sources.join("floor.c"),
+                &folder.join("floor"),
+                &["-static"],
+            )?,
+            peak: compile(&sources.join("peak.c"), &folder.join("peak"), &freestanding)?,
+        })
+    }
+}
+
+fn compile(source: &Path, program: &Path, options: &[&str]) -> io::Result<PathBuf> {
+    let output = Command::new("cc")
+        .args(["-O2", "-Wall", "-o"])
+        .args([program, source])
+        .args(options)
+        .output()
+        .map_err(|error| io::Error::new(error.kind(), format!("cc: {error} (package gcc)")))?;
+    if output.status.success() {
+        return Ok(program.to_path_buf());
+    }
+    Err(io::Error::other(format!(
+        "cc {}: {}",
+        source.display(),
+        String::from_utf8_lossy(&output.stderr)
+    )))
+}
+
+/// `create` of a bundle under an id, with its pid in a file.
+pub(crate) fn create(
+    contestant: &Contestant,
+    bundle: &Path,
+    pid_file: &Path,
+    id: &str,
+) -> io::Result<Line> {
+    let (bundle, pid_file) = (bundle.to_string_lossy(), pid_file.to_string_lossy());
+    contestant.line(&["create", "--bundle", &bundle, "--pid-file", &pid_file, id])
+}

@@ -1,0 +1,55 @@
+//! Where the figures come from.
+
+use std::fs;
+
+/// The machine in a few words each: processor, memory, kernel, system.
+pub(crate) fn describe() -> Vec<(&'static str, String)> {
+    vec![
+        ("processor", processor()),
+        ("memory", memory()),
+        (
+            "kernel",
+            read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        ),
+        ("system", quoted(&read("/etc/os-release"), "PRETTY_NAME=")),
+    ]
+}
+
+fn processor() -> String {
+    let text = read("/proc/cpuinfo");
+    let count = text
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
+    let model = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown model", |(_, model)| model);
+    format!("{count} × {model}")
+}
+
+fn memory() -> String {
+    let kib: u64 = read("/proc/meminfo")
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("MemTotal:")?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0);
+    format!("{} MiB", kib >> 10)
+}
+
+fn quoted(text: &str, key: &str) -> String {
+    text.lines()
+        .find_map(|line| line.strip_prefix(key))
+        .unwrap_or("unknown")
+        .trim_matches('"')
+        .to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}

@@ -1,0 +1,174 @@
+//! Rows that time whole commands.
+
+use crate::bench::Bench;
+use crate::contestant::{Contestant, Kind};
+use crate::driver::{Driver, Line};
+use crate::race::{Length, race};
+use crate::samples::{Entry, Row, Unit};
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+/// One id for all: each contestant has its own state root, and takes turns with the cgroup.
+const ID: &str = "orlop-t-bench";
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+pub(super) fn cycle(bench: &mut Bench) -> Row {
+    let (entries, notes) = race_cycles(bench, bench.length(15, 10), Duration::ZERO);
+    Row {
+        key: "cycle",
+        title: "create + start + delete -f, back to back",
+        unit: Unit::Milliseconds,
+        budget: bench.part_of_crun(0.20),
+        entries,
+        notes,
+    }
+}
+
+pub(super) fn cycle_with_pauses(bench: &mut Bench) -> Row {
+    let (entries, notes) = race_cycles(bench, bench.length(10, 6), PAUSE);
+    Row {
+        key: "paused",
+        title: "create + start + delete -f, 20 ms pauses between",
+        unit: Unit::Milliseconds,
+        budget: bench.part_of_crun(0.20),
+        entries,
+        notes,
+    }
+}
+
+fn race_cycles(bench: &mut Bench, length: Length, pause: Duration) -> (Vec<Entry>, Vec<String>) {
+    let runtimes = bench.runtimes();
+    let takers: Vec<&Contestant> = runtimes.iter().collect();
+    let bundle = bench.short.to_string_lossy().into_owned();
+    race(&mut bench.driver, &takers, length, |driver, contestant| {
+        let mut total = 0.0;
+        for words in [
+            &["create", "--bundle", &bundle, ID][..],
+            &["start", ID],
+            &["delete", "-f", ID],
+        ] {
+            thread::sleep(pause);
+            total += milliseconds(driver.must(&contestant.line(words)?)?.elapsed);
+        }
+        Ok(total)
+    })
+}
+
+pub(super) fn run(bench: &mut Bench) -> Row {
+    let contestants = bench.contestants.clone();
+    let takers: Vec<&Contestant> = contestants.iter().collect();
+    let bundle = bench.short.clone();
+    let length = bench.length(12, 10);
+    let (entries, mut notes) = race(&mut bench.driver, &takers, length, |driver, contestant| {
+        let line = match contestant.kind {
+            Kind::Runtime => contestant.line(&["run", "--bundle", &bundle.to_string_lossy(), ID]),
+            Kind::Bubblewrap => bubblewrap(contestant, &bundle.join("rootfs")),
+        }?;
+        Ok(milliseconds(driver.must(&line)?.elapsed))
+    });
+    if contestants.iter().any(|one| one.kind == Kind::Bubblewrap) {
+        notes.push(
+            "bwrap does less: no cgroup, no masked paths, no state, no hooks; the nearest that its \
+             options allow"
+                .to_owned(),
+        );
+    }
+    Row {
+        key: "run",
+        title: "run in the foreground",
+        unit: Unit::Milliseconds,
+        budget: bench.part_of_crun(0.25),
+        entries,
+        notes,
+    }
+}
+
+/// The default configuration, as near as its options come.
+fn bubblewrap(contestant: &Contestant, rootfs: &Path) -> io::Result<Line> {
+    let rootfs = rootfs.to_string_lossy();
+    Line::new(
+        &contestant.program,
+        &[
+            "--unshare-pid",
+            "--unshare-net",
+            "--unshare-ipc",
+            "--unshare-uts",
+            "--hostname",
+            "contained",
+            "--ro-bind",
+            &rootfs,
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--mqueue",
+            "/dev/mqueue",
+            "--ro-bind",
+            "/sys",
+            "/sys",
+            "--cap-drop",
+            "ALL",
+            "--as-pid-1",
+            "true",
+        ],
+    )
+}
+
+pub(super) fn exec(bench: &mut Bench) -> Row {
+    let runtimes = bench.runtimes();
+    let mut takers = Vec::new();
+    let mut notes = Vec::new();
+    for contestant in &runtimes {
+        match start_sleeper(&mut bench.driver, contestant, &bench.long) {
+            Ok(()) => takers.push(contestant),
+            Err(error) => notes.push(format!("{} is out: {error}", contestant.label)),
+        }
+    }
+    let length = bench.length(12, 10);
+    let (entries, more) = race(&mut bench.driver, &takers, length, |driver, contestant| {
+        let line = contestant.line(&["exec", &sleeper(contestant), "true"])?;
+        Ok(milliseconds(driver.must(&line)?.elapsed))
+    });
+    notes.extend(more);
+    for contestant in &runtimes {
+        let deleted = contestant
+            .line(&["delete", "-f", &sleeper(contestant)])
+            .and_then(|line| bench.driver.must(&line));
+        if let Err(error) = deleted {
+            notes.push(format!("{}: {error}", contestant.label));
+        }
+    }
+    Row {
+        key: "exec",
+        title: "exec true into a running container",
+        unit: Unit::Milliseconds,
+        budget: bench.part_of_crun(0.25),
+        entries,
+        notes,
+    }
+}
+
+/// All of them run at the same time, so each has an id, and thereby a cgroup, of its own.
+fn sleeper(contestant: &Contestant) -> String {
+    let label: String = contestant
+        .label
+        .chars()
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect();
+    format!("orlop-t-bench-{label}")
+}
+
+fn start_sleeper(driver: &mut Driver, contestant: &Contestant, bundle: &Path) -> io::Result<()> {
+    let id = sleeper(contestant);
+    let bundle = bundle.to_string_lossy();
+    driver.must(&contestant.line(&["run", "--detach", "--bundle", &bundle, &id])?)?;
+    Ok(())
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

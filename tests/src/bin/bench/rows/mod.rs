@@ -1,0 +1,37 @@
+//! The rows of the table.
+
+mod commands;
+mod library;
+mod memory;
+
+use crate::bench::Bench;
+use crate::samples::Row;
+
+/// A row's name for `--only`, and how it is measured.
+type Measure = (&'static str, fn(&mut Bench) -> Row);
+
+const ROWS: [Measure; 8] = [
+    ("cycle", commands::cycle),
+    ("paused", commands::cycle_with_pauses),
+    ("run", commands::run),
+    ("exec", commands::exec),
+    ("library", library::against_floor),
+    ("caller", library::large_caller),
+    ("init", memory::created_init),
+    ("peak", memory::peak_of_create),
+];
+
+/// Measures every row that is asked for.
+pub(crate) fn measure(bench: &mut Bench, only: &[String]) -> Vec<Row> {
+    ROWS.iter()
+        .filter(|(key, _)| only.is_empty() || only.iter().any(|wanted| wanted == key))
+        .map(|(key, measure)| {
+            eprintln!("measuring: {key}");
+            let row = measure(bench);
+            for note in &row.notes {
+                eprintln!("  {note}");
+            }
+            row
+        })
+        .collect()
+}

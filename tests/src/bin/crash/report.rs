@@ -1,0 +1,96 @@
+//! Sums of all trials.
+
+use crate::trial::{State, Trial};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What came of all trials of one runtime.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
+    trials: usize,
+    killed: usize,
+    unreadable: usize,
+    denied: usize,
+    undeleted: usize,
+    unusable: usize,
+    with_processes: usize,
+    with_cgroups: usize,
+    cgroups: usize,
+    with_mounts: usize,
+    with_files: usize,
+    said: BTreeMap<String, usize>,
+}
+
+impl Sums {
+    pub(crate) fn add(&mut self, trial: &Trial) {
+        self.trials += 1;
+        self.killed += usize::from(trial.killed);
+        self.unreadable += usize::from(trial.state == State::Unreadable);
+        self.denied += usize::from(trial.state == State::Denied);
+        self.undeleted += usize::from(!trial.deleted);
+        self.unusable += usize::from(!trial.usable);
+        self.with_processes += usize::from(!trial.left.processes.is_empty());
+        self.with_cgroups += usize::from(!trial.left.cgroups.is_empty());
+        self.cgroups += trial.left.cgroups.len();
+        self.with_mounts += usize::from(!trial.left.mounts.is_empty());
+        self.with_files += usize::from(!trial.left.files.is_empty());
+        for line in &trial.said {
+            // Ids and paths differ from trial to trial; the count is of the kind.
+            let kind = line
+                .split_whitespace()
+                .map(without_numbers)
+                .collect::<Vec<_>>();
+            *self.said.entry(kind.join(" ")).or_default() += 1;
+        }
+    }
+
+    /// Whether nothing was wrong, ever.
+    pub(crate) const fn is_clean(&self) -> bool {
+        self.unreadable == 0
+            && self.denied == 0
+            && self.undeleted == 0
+            && self.unusable == 0
+            && self.with_processes == 0
+            && self.with_cgroups == 0
+            && self.with_mounts == 0
+            && self.with_files == 0
+    }
+}
+
+impl fmt::Display for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} trials, {} killed in time: {} unreadable states, {} denied though a folder is there; after delete -f: {} failed, {} with \
+             processes, {} with cgroups ({} directories), {} with mounts, {} with files; {} ids \
+             unusable",
+            self.trials,
+            self.killed,
+            self.unreadable,
+            self.denied,
+            self.undeleted,
+            self.with_processes,
+            self.with_cgroups,
+            self.cgroups,
+            self.with_mounts,
+            self.with_files,
+            self.unusable
+        )?;
+        for (line, count) in &self.said {
+            writeln!(f, "    {count} × {line}")?;
+        }
+        Ok(())
+    }
+}
+
+fn without_numbers(word: &str) -> String {
+    let mut kind = String::new();
+    for c in word.chars() {
+        match c {
+            '0'..='9' if kind.ends_with('N') => {}
+            '0'..='9' => kind.push('N'),
+            other => kind.push(other),
+        }
+    }
+    kind
+}

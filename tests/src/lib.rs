@@ -1,0 +1,32 @@
+//! The harness of the whole-system tests, the benchmark and the crash experiment.
+//!
+//! Everything here drives a runtime through its `runc`-compatible command line, given as the path
+//! of a program; so the same test runs against ours and against another runtime.
+//!
+//! - [`Fixture`] gives a test its private folder, state root, ids and a [`census`] before and after;
+//! - [`Bundle`] is a busybox root file system with a `config.json` to edit;
+//! - [`Runtime`] and [`Container`] run the commands, with captured output and a time limit;
+//! - [`view`] hides one cgroup version in a private mount namespace;
+//! - [`canary`] tells whether a tree of files has been touched, [`attacker`] exchanges paths while
+//!   a runtime walks them;
+//! - [`skip!`] is how a test says that it can't run here.
+
+pub mod attacker;
+pub mod bundle;
+pub mod canary;
+pub mod census;
+pub mod console;
+pub mod fixture;
+pub mod locate;
+pub mod runtime;
+pub mod skip;
+pub mod stats;
+pub mod sys;
+pub mod temp;
+pub mod view;
+
+pub use bundle::Bundle;
+pub use census::Census;
+pub use fixture::Fixture;
+pub use runtime::{Container, Output, Runtime};
+pub use temp::TempDir;

@@ -1,0 +1,543 @@
+//! Bad input: one line that names what is wrong, the right exit code, and nothing left behind.
+
+use orlop_tests::{Bundle, Container, Fixture, test_name};
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+/// `create` of the changed bundle fails with these words and leaves nothing.
+#[track_caller]
+fn refuses(test: &str, change: impl FnOnce(Bundle, &Fixture) -> Bundle, words: &[&str]) {
+    let fixture = Fixture::new(test);
+    let bundle = change(fixture.bundle(), &fixture);
+    fixture.container(&bundle).create().fails_naming(words);
+    fixture.assert_clean();
+}
+
+/// One test for each way to spoil a configuration.
+macro_rules! spoiled {
+    ($($name:ident: $pointer:literal = $value:tt => $words:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            refuses(
+                test_name!(),
+                |bundle, _| bundle.set($pointer, json!($value)).written(),
+                &$words,
+            );
+        }
+    )*};
+}
+
+spoiled! {
+    args_of_the_wrong_type: "/process/args" = "true" => ["config.json", "process.args"];
+    args_empty: "/process/args" = [] => ["process.args"];
+    cwd_relative: "/process/cwd" = "tmp" => ["process.cwd", "tmp"];
+    uid_negative: "/process/user/uid" = (-1) => ["config.json", "process.user.uid"];
+    capability_list_of_the_wrong_type:
+        "/process/capabilities/bounding" = "CAP_KILL" => ["process.capabilities.bounding"];
+    rlimit_unknown:
+        "/process/rlimits/0/type" = "RLIMIT_FISH" => ["rlimit", "RLIMIT_FISH"];
+    rlimit_soft_above_hard: "/process/rlimits/0/soft" = 2048 => ["RLIMIT_NOFILE"];
+    root_of_the_wrong_type: "/root" = 5 => ["config.json", "root"];
+    root_missing: "/root/path" = "nowhere" => ["nowhere", "no such file or directory"];
+    version_missing: "/ociVersion" = null => ["config.json", "ociVersion"];
+    version_from_the_future: "/ociVersion" = "2.0.0" => ["ociVersion", "2.0.0"];
+    namespace_unknown:
+        "/linux/namespaces/0/type" = "fish" => ["namespaces", "fish"];
+    namespace_twice: "/linux/namespaces/-" = { "type": "pid" } => ["pid"];
+    namespace_path_missing:
+        "/linux/namespaces/1/path" = "/nowhere/net" => ["/nowhere/net", "no such file or directory"];
+    namespace_path_of_another_kind:
+        "/linux/namespaces/1/path" = "/proc/self/ns/uts" => ["/proc/self/ns/uts", "network"];
+    mount_source_missing:
+        "/mounts/-" = {
+            "destination": "/mnt", "type": "bind", "source": "/nowhere/source", "options": ["bind"]
+        } => ["/nowhere/source", "no such file or directory"];
+    mount_type_unknown:
+        "/mounts/-" = { "destination": "/mnt", "type": "fishfs", "source": "fish" }
+        => ["fishfs", "/mnt", "no such device"];
+    mount_onto_dot_dot:
+        "/mounts/-" = {
+            "destination": "/../../proc/1/fish", "type": "bind", "source": "/etc", "options": ["bind"]
+        } => ["/proc/1/fish"];
+    sysctl_of_the_host: "/linux/sysctl" = { "kernel.panic": "1" } => ["sysctl", "kernel.panic"];
+    cgroups_path_with_dot_dot:
+        "/linux/cgroupsPath" = "/../../orlop-t-escape" => ["cgroupsPath"];
+    seccomp_action_unknown:
+        "/linux/seccomp" = { "defaultAction": "SCMP_ACT_FISH" } => ["seccomp", "SCMP_ACT_FISH"];
+    seccomp_architecture_unknown:
+        "/linux/seccomp" = { "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_FISH"] }
+        => ["seccomp", "SCMP_ARCH_FISH"];
+    uid_mappings_without_user_namespace:
+        "/linux/uidMappings" = [{ "containerID": 0, "hostID": 100_000, "size": 65536 }]
+        => ["uidMappings"];
+    device_type_unknown:
+        "/linux/devices" = [{ "path": "/dev/fish", "type": "x", "major": 1, "minor": 3 }]
+        => ["devices"];
+    device_path_relative:
+        "/linux/devices" = [{ "path": "dev/fish", "type": "c", "major": 1, "minor": 3 }]
+        => ["devices", "dev/fish"];
+    hook_missing:
+        "/hooks" = { "createRuntime": [{ "path": "/nowhere/hook" }] }
+        => ["createRuntime", "/nowhere/hook", "no such file or directory"];
+    hook_path_relative:
+        "/hooks" = { "createRuntime": [{ "path": "hook" }] } => ["createRuntime", "hook"];
+    hook_fails:
+        "/hooks" = { "createRuntime": [{ "path": "/bin/false" }] } => ["createRuntime", "/bin/false"];
+    hook_fails_in_the_container:
+        "/hooks" = { "createContainer": [{ "path": "/bin/false" }] }
+        => ["createContainer", "/bin/false"];
+    hook_times_out:
+        "/hooks" = {
+            "createRuntime": [{ "path": "/bin/sleep", "args": ["sleep", "60"], "timeout": 1 }]
+        } => ["createRuntime", "/bin/sleep", "1"];
+}
+
+#[test]
+fn hostname_without_uts_namespace() {
+    refuses(
+        test_name!(),
+        |bundle, _| {
+            let only = json!([{ "type": "mount" }, { "type": "pid" }]);
+            bundle.set("/linux/namespaces", only).written()
+        },
+        &["hostname", "uts"],
+    );
+}
+
+#[test]
+fn bundle_missing() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle();
+    fs::remove_dir_all(bundle.path()).unwrap();
+    let path = bundle.path().to_string_lossy().into_owned();
+    fixture
+        .container(&bundle)
+        .create()
+        .fails_naming(&[&path, "no such file or directory"]);
+    fixture.assert_clean();
+}
+
+#[test]
+fn config_missing() {
+    refuses(
+        test_name!(),
+        |bundle, _| {
+            fs::remove_file(bundle.config_path()).unwrap();
+            bundle
+        },
+        &["config.json", "no such file or directory"],
+    );
+}
+
+#[test]
+fn config_is_a_folder() {
+    refuses(
+        test_name!(),
+        |bundle, _| {
+            fs::remove_file(bundle.config_path()).unwrap();
+            fs::create_dir(bundle.config_path()).unwrap();
+            bundle
+        },
+        &["config.json"],
+    );
+}
+
+#[test]
+fn config_broken_at_any_byte() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle();
+    let whole = fs::read(bundle.config_path()).unwrap();
+    for length in (0..whole.len() - 1).step_by(whole.len() / 16) {
+        fs::write(bundle.config_path(), &whole[..length]).unwrap();
+        fixture
+            .container(&bundle)
+            .create()
+            .fails_naming(&["config.json"]);
+    }
+    fs::write(bundle.config_path(), b"\xff\xfe{}").unwrap();
+    fixture
+        .container(&bundle)
+        .create()
+        .fails_naming(&["config.json"]);
+    fixture.assert_clean();
+}
+
+#[test]
+fn config_nested_without_end() {
+    refuses(
+        test_name!(),
+        |bundle, _| {
+            fs::write(bundle.config_path(), "[".repeat(1 << 20)).unwrap();
+            bundle
+        },
+        &["config.json"],
+    );
+}
+
+#[test]
+fn root_is_a_symlink() {
+    refuses(
+        test_name!(),
+        |bundle, fixture| {
+            let aside = fixture.file("aside");
+            fs::rename(bundle.rootfs(), &aside).unwrap();
+            symlink(&aside, bundle.rootfs()).unwrap();
+            bundle
+        },
+        &["rootfs", "symlink"],
+    );
+}
+
+#[test]
+fn root_is_a_file() {
+    refuses(
+        test_name!(),
+        |bundle, _| {
+            fs::remove_dir_all(bundle.rootfs()).unwrap();
+            fs::write(bundle.rootfs(), "").unwrap();
+            bundle
+        },
+        &["rootfs", "not a directory"],
+    );
+}
+
+#[test]
+fn program_not_in_path() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle().args(&["fish"]).written();
+    fixture
+        .container(&bundle)
+        .create()
+        .fails_naming(&["fish"])
+        .says("executable file not found in $PATH");
+    fixture.assert_clean();
+}
+
+#[test]
+fn program_missing_by_path() {
+    refuses(
+        test_name!(),
+        |bundle, _| bundle.args(&["/bin/fish"]).written(),
+        &["/bin/fish", "no such file or directory"],
+    );
+}
+
+#[test]
+fn program_not_executable() {
+    refuses(
+        test_name!(),
+        |bundle, _| {
+            fs::write(bundle.rootfs().join("bin/plain"), "").unwrap();
+            bundle.args(&["/bin/plain"]).written()
+        },
+        &["/bin/plain", "permission denied"],
+    );
+}
+
+#[test]
+fn program_is_a_folder() {
+    refuses(
+        test_name!(),
+        |bundle, _| bundle.args(&["/bin"]).written(),
+        &["/bin", "is a directory"],
+    );
+}
+
+#[test]
+fn program_of_no_known_format() {
+    // Only the kernel can tell, when `start` has it executed.
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle().args(&["/bin/noise"]).written();
+    let program = bundle.rootfs().join("bin/noise");
+    fs::write(&program, [0x7f, b'E', b'L', b'F', 0, 0]).unwrap();
+    fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let container = fixture.container(&bundle);
+    container.create().ok();
+    container
+        .start()
+        .fails_naming(&["/bin/noise", "exec format error"]);
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn working_folder_is_a_file() {
+    refuses(
+        test_name!(),
+        |bundle, _| bundle.set("/process/cwd", json!("/etc/passwd")).written(),
+        &["/etc/passwd", "not a directory"],
+    );
+}
+
+#[test]
+fn id_taken() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle().args(&["sleep", "60"]).written();
+    let container = fixture.container(&bundle);
+    container.create().ok();
+    fixture.track(&container);
+    let pid = container.pid();
+    container
+        .create()
+        .fails_naming(&[])
+        .says("container with given ID already exists");
+    assert_eq!(
+        (container.status().as_str(), container.pid()),
+        ("created", pid)
+    );
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn id_not_a_name() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle();
+    let verbs = ["create", "start", "state", "kill", "delete", "exec"];
+    for id in ["a/b", "..", ".", "", "a b", "../../etc", "a\nb", "é"] {
+        for verb in verbs {
+            let call = Container::new(fixture.runtime(), id, &bundle).call(verb);
+            let output = if verb == "exec" {
+                call.arg("true")
+            } else {
+                call
+            }
+            .run();
+            assert_ne!(output.code(), 0, "an id `{id}` is none: {output}");
+            assert_eq!(output.stderr.lines().count(), 1, "one line: {output}");
+        }
+    }
+    fixture.assert_clean();
+}
+
+#[test]
+fn verbs_of_an_unknown_id() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle());
+    // Without a single container there may be no state root either.
+    for verb in ["start", "state", "kill", "delete", "ps"] {
+        container
+            .call(verb)
+            .run()
+            .fails_naming(&[])
+            .says("container does not exist");
+    }
+    container
+        .exec(&["true"])
+        .fails_with(255, &[])
+        .says("container does not exist");
+    fixture.assert_clean();
+}
+
+#[test]
+fn signal_unknown() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    for signal in ["FISH", "SIGFISH", "0x9", "-1", "65", "999999999999"] {
+        container
+            .call_with("kill", &[])
+            .arg("--")
+            .arg(signal)
+            .run()
+            .fails_naming(&["signal", signal]);
+    }
+    assert_eq!(container.status(), "created");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn kill_of_a_stopped_container() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["true"]).written());
+    container.create().ok();
+    container.start().ok();
+    container.wait_for("stopped");
+    container
+        .kill("TERM")
+        .fails_naming(&[])
+        .says("container not running");
+    container.delete().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn start_twice() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    container.start().fails_naming(&["start"]);
+    assert_eq!(container.status(), "running");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn exec_in_a_stopped_container() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["true"]).written());
+    container.create().ok();
+    container.start().ok();
+    container.wait_for("stopped");
+    let output = container.exec(&["true"]);
+    output
+        .fails_with(255, &[])
+        .says("cannot exec in a stopped container");
+    container.delete().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn exec_of_a_missing_program() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    let output = container.exec(&["fish"]);
+    output
+        .fails_with(255, &["fish"])
+        .says("executable file not found in $PATH");
+    container
+        .exec(&["/bin/fish"])
+        .fails_with(255, &["/bin/fish", "no such file or directory"]);
+    container
+        .exec(&["/etc/passwd"])
+        .fails_with(255, &["/etc/passwd", "permission denied"]);
+    assert_eq!(container.status(), "running");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn console_socket_absent() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture
+        .bundle()
+        .set("/process/terminal", json!(true))
+        .written();
+    let container = fixture.container(&bundle);
+    container.create().fails_naming(&["console"]);
+    fixture.assert_clean();
+    let nowhere = fixture.file("nowhere.sock");
+    container
+        .call_with("create", &["--console-socket", nowhere.to_str().unwrap()])
+        .run()
+        .fails_naming(&["nowhere.sock", "no such file or directory"]);
+    fixture.assert_clean();
+    let plain = fixture.file("plain");
+    fs::write(&plain, "").unwrap();
+    container
+        .call_with("create", &["--console-socket", plain.to_str().unwrap()])
+        .run()
+        .fails_naming(&["plain"]);
+    fixture.assert_clean();
+}
+
+#[test]
+fn pid_file_in_a_missing_folder() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle());
+    container
+        .call_with("create", &["--pid-file", "/nowhere/pid"])
+        .run()
+        .fails_naming(&["/nowhere/pid", "no such file or directory"]);
+    fixture.assert_clean();
+}
+
+#[test]
+fn state_root_is_a_file() {
+    let fixture = Fixture::new(test_name!());
+    let root = fixture.runtime().root().to_path_buf();
+    fs::write(&root, "").unwrap();
+    let output = fixture.container(&fixture.bundle()).create();
+    output.fails_naming(&[&root.to_string_lossy(), "not a directory"]);
+    fs::remove_file(&root).unwrap();
+    fixture.assert_clean();
+}
+
+#[test]
+fn hook_fails_at_start() {
+    let fixture = Fixture::new(test_name!());
+    let hooks = json!({ "startContainer": [{ "path": "/bin/false" }] });
+    let container = fixture.container(&fixture.bundle().set("/hooks", hooks).written());
+    container.create().ok();
+    fixture.track(&container);
+    container
+        .start()
+        .fails_naming(&["startContainer", "/bin/false"]);
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn privileges_missing() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle();
+    for capability in ["sys_admin", "mknod", "sys_chroot", "setpcap"] {
+        let without = format!("-{capability}");
+        let runtime =
+            fixture
+                .runtime()
+                .clone()
+                .with_prefix(&["setpriv", "--bounding-set", &without]);
+        let id = format!("{}-{capability}", fixture.tag());
+        let container = Container::new(&runtime, &id, &bundle);
+        let output = container.create();
+        if output.status.success() {
+            // Nothing in this bundle needed it.
+            container.delete_force().ok();
+        } else {
+            output.fails_naming(&["operation not permitted"]);
+        }
+        fixture.assert_clean();
+    }
+}
+
+/// Every file of a container's state, damaged in the same way.
+fn damage(folder: &Path, how: impl Fn(&Path)) {
+    for entry in fs::read_dir(folder).expect("list the container's state") {
+        let path = entry.expect("list the container's state").path();
+        if path.is_file() {
+            how(&path);
+        }
+    }
+}
+
+#[test]
+fn state_torn() {
+    type Damage = fn(&Path);
+    let ways: [(&str, Damage); 5] = [
+        ("halved", |path| {
+            let whole = fs::read(path).unwrap();
+            fs::write(path, &whole[..whole.len() / 2]).unwrap();
+        }),
+        ("emptied", |path| fs::write(path, "").unwrap()),
+        ("noise", |path| fs::write(path, [0xff; 100]).unwrap()),
+        ("another", |path| fs::write(path, "{\"fish\": 1}").unwrap()),
+        ("removed", |path| fs::remove_file(path).unwrap()),
+    ];
+    for (name, way) in ways {
+        let fixture = Fixture::new(&format!("{}_{name}", test_name!()));
+        let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+        container.create().ok();
+        container.start().ok();
+        fixture.track(&container);
+        damage(&fixture.runtime().root().join(container.id()), way);
+        container
+            .call("state")
+            .run()
+            .fails_naming(&[container.id()]);
+        let list = fixture.runtime().command("list").run();
+        assert!(!list.stderr.contains("panicked"), "{list}");
+        container.delete_force().ok();
+        fixture.assert_clean();
+    }
+}

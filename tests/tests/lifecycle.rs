@@ -1,0 +1,357 @@
+//! The life of a container through the command line, and that nothing is left of it.
+
+use orlop_tests::{Fixture, test_name};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+#[test]
+fn create_start_delete() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["true"]).written());
+    assert_eq!(container.create().ok().stdout, "", "create prints nothing");
+    fixture.track(&container);
+    assert_eq!(container.status(), "created");
+    assert_eq!(container.start().ok().stdout, "", "start prints nothing");
+    container.wait_for("stopped");
+    assert_eq!(container.delete().ok().stdout, "", "delete prints nothing");
+    fixture.assert_clean();
+}
+
+#[test]
+fn state_tells_what_the_specification_asks_for() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle().args(&["sleep", "60"]);
+    let bundle = bundle
+        .set(
+            "/annotations",
+            serde_json::json!({ "example.key": "value" }),
+        )
+        .written();
+    let container = fixture.container(&bundle);
+    container.create().ok();
+    let state = container.state();
+    assert_eq!(state["id"], container.id());
+    assert_eq!(state["status"], "created");
+    assert_eq!(state["bundle"], bundle.path().to_string_lossy().as_ref());
+    assert_eq!(state["annotations"]["example.key"], "value");
+    assert!(state["ociVersion"].is_string());
+    let pid = container.pid();
+    assert!(Path::new("/proc").join(pid.to_string()).exists());
+    container.start().ok();
+    assert_eq!(container.status(), "running");
+    assert_eq!(container.pid(), pid, "start keeps the process");
+    container.kill("KILL").ok();
+    container.wait_for("stopped");
+    assert_eq!(
+        container.state()["pid"].as_u64().unwrap_or(0),
+        0,
+        "no pid once stopped"
+    );
+    container.delete().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn run_hands_on_output_and_exit_code() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture
+        .bundle()
+        .script("echo out; echo err >&2; exit 7")
+        .written();
+    let output = fixture.container(&bundle).run();
+    assert_eq!(output.code(), 7, "{output}");
+    assert_eq!(output.stdout, "out\n");
+    assert_eq!(output.stderr, "err\n");
+    fixture.assert_clean();
+}
+
+#[test]
+fn run_reads_standard_input() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["cat"]).written());
+    let output = container.call("run").stdin("line\n").run().ok();
+    assert_eq!(output.stdout, "line\n");
+    fixture.assert_clean();
+}
+
+#[test]
+fn run_reports_a_signal_as_128_and_its_number() {
+    let fixture = Fixture::new(test_name!());
+    // Pid 1 of a PID namespace can't signal itself, so the host's is shared.
+    let bundle = fixture
+        .bundle()
+        .script("kill -9 $$")
+        .set(
+            "/linux/namespaces",
+            serde_json::json!([{ "type": "mount" }, { "type": "uts" }]),
+        )
+        .written();
+    let output = fixture.container(&bundle).run();
+    assert_eq!(output.code(), 128 + 9, "{output}");
+    fixture.assert_clean();
+}
+
+#[test]
+fn run_detached_returns_while_the_container_runs() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.call_with("run", &["--detach"]).run().ok();
+    assert_eq!(container.status(), "running");
+    fixture.track(&container);
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn run_kept_stays_until_deleted() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["true"]).written());
+    container.call_with("run", &["--keep"]).run().ok();
+    assert_eq!(container.status(), "stopped");
+    container.delete().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn run_hands_signals_on() {
+    let fixture = Fixture::new(test_name!());
+    let script = "trap 'echo got it; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let container = fixture.container(&fixture.bundle().script(script).written());
+    let running = container.call("run").start();
+    wait_until("the container runs", || {
+        let state = container.call("state").run();
+        state.status.success() && state.json()["status"] == "running"
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    let pid = rustix::process::Pid::from_raw(running.pid().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let output = running.finish();
+    assert_eq!(output.code(), 3, "{output}");
+    assert_eq!(output.stdout, "ready\ngot it\n");
+    fixture.assert_clean();
+}
+
+#[test]
+fn pid_file_holds_the_pid_and_no_more() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    let file = fixture.file("pid");
+    let path = file.to_str().unwrap();
+    container
+        .call_with("create", &["--pid-file", path])
+        .run()
+        .ok();
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        container.pid().to_string()
+    );
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn single_dash_long_options_are_accepted() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    let file = fixture.file("pid");
+    container
+        .call_with(
+            "create",
+            &["-pid-file", file.to_str().unwrap(), "-no-new-keyring"],
+        )
+        .run()
+        .ok();
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        container.pid().to_string()
+    );
+    container.call_with("delete", &["-force"]).run().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn delete_refuses_a_running_container_unless_forced() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    fixture.track(&container);
+    container.delete().fails_naming(&[container.id()]);
+    assert_eq!(
+        container.status(),
+        "running",
+        "a refused delete changes nothing"
+    );
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn delete_removes_a_created_container() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().written());
+    container.create().ok();
+    fixture.track(&container);
+    container.delete().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn delete_force_of_nothing_succeeds() {
+    let fixture = Fixture::new(test_name!());
+    fixture.container(&fixture.bundle()).delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn delete_force_kills_every_process() {
+    let fixture = Fixture::new(test_name!());
+    // Without a PID namespace the end of the first process does not end the others.
+    let bundle = fixture
+        .bundle()
+        .script("for i in 1 2 3 4 5; do setsid sleep 60 & done; sleep 60 & wait")
+        .set(
+            "/linux/namespaces",
+            serde_json::json!([{ "type": "mount" }, { "type": "uts" }]),
+        )
+        .written();
+    std::os::unix::fs::symlink("busybox", bundle.rootfs().join("bin/setsid")).unwrap();
+    let container = fixture.container(&bundle);
+    container.create().ok();
+    container.start().ok();
+    fixture.track(&container);
+    std::thread::sleep(Duration::from_millis(100));
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn exec_runs_in_the_container() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    fixture.track(&container);
+    let output = container.exec(&[
+        "sh",
+        "-c",
+        "hostname; echo $(cat /proc/1/cmdline | tr '\\0' ' ')",
+    ]);
+    assert_eq!(output.ok().stdout, "contained\nsleep 60\n");
+    assert_eq!(container.exec(&["sh", "-c", "exit 5"]).code(), 5);
+    assert_eq!(container.exec(&["sh", "-c", "kill -9 $$"]).code(), 128 + 9);
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn exec_takes_directory_environment_and_user() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    let output = container
+        .call_with(
+            "exec",
+            &["--cwd", "/tmp", "--env", "A=b c", "--user", "1000:1000"],
+        )
+        .args(["sh", "-c", "pwd; echo $A; id -u; id -g"])
+        .run()
+        .ok();
+    assert_eq!(output.stdout, "/tmp\nb c\n1000\n1000\n");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn exec_detached_writes_its_pid() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    let file = fixture.file("exec.pid");
+    container
+        .call_with("exec", &["--detach", "--pid-file", file.to_str().unwrap()])
+        .args(["sleep", "50"])
+        .run()
+        .ok();
+    let pid = fs::read_to_string(&file).unwrap();
+    wait_until("the program is executed", || {
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\x0050\0")
+    });
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn list_shows_each_container_once() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle().args(&["sleep", "60"]).written();
+    let containers = [fixture.container(&bundle), fixture.container(&bundle)];
+    for container in &containers {
+        container.create().ok();
+    }
+    containers[0].start().ok();
+    let quiet = fixture.runtime().command("list").arg("--quiet").run().ok();
+    let mut ids: Vec<&str> = quiet.stdout.lines().collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [containers[0].id(), containers[1].id()]);
+    let json = fixture
+        .runtime()
+        .command("list")
+        .args(["--format", "json"])
+        .run()
+        .ok()
+        .json();
+    let statuses: Vec<&str> = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|c| c["status"].as_str())
+        .collect();
+    assert!(
+        statuses.contains(&"created") && statuses.contains(&"running"),
+        "{json}"
+    );
+    for container in &containers {
+        container.delete_force().ok();
+    }
+    fixture.assert_clean();
+}
+
+#[test]
+fn ps_lists_host_pids() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    let json = container
+        .call_with("ps", &["--format", "json"])
+        .run()
+        .ok()
+        .json();
+    assert_eq!(json, serde_json::json!([container.pid()]));
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn an_id_can_be_used_again() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().written());
+    for _ in 0..3 {
+        container.create().ok();
+        container.delete_force().ok();
+    }
+    fixture.assert_clean();
+}
+
+#[track_caller]
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = std::time::Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(std::time::Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
