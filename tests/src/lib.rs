@@ -19,6 +19,7 @@ pub mod console;
 pub mod fixture;
 pub mod locate;
 pub mod runtime;
+pub mod security;
 pub mod skip;
 pub mod stats;
 pub mod sys;

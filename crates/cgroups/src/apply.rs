@@ -21,6 +21,25 @@ impl Cgroup {
         self.member_of(controller).map(Member::version)
     }
 
+    /// Where a setting is written.
+    pub(crate) fn member_for(&self, setting: &Setting) -> Result<&Member> {
+        let Setting {
+            controller,
+            field,
+            file,
+            ..
+        } = setting;
+        match *controller {
+            Some(controller) => self
+                .member_of(controller)
+                .ok_or(Error::NoController { field, controller }),
+            None => self.v2_member().ok_or_else(|| {
+                let reason = format!("{file} is a file of cgroup v2, which is not mounted here");
+                Error::Unsupported { field, reason }
+            }),
+        }
+    }
+
     /// Writes the limits of a new cgroup.
     pub(crate) fn apply(&self, limits: &Limits) -> Result<()> {
         write_settings(
@@ -53,7 +72,7 @@ pub(crate) fn write_settings(cgroup: &Cgroup, settings: &[Setting]) -> Result<()
     let mut refused = Vec::new();
     let mut open = OpenFile::default();
     for setting in settings {
-        let member = member_for(cgroup, setting)?;
+        let member = cgroup.member_for(setting)?;
         match open.write(member, setting) {
             Ok(()) => {}
             Err(Error::Io { source, .. }) if may_come_too_early(setting, &source) => {
@@ -63,7 +82,7 @@ pub(crate) fn write_settings(cgroup: &Cgroup, settings: &[Setting]) -> Result<()
         }
     }
     for setting in refused {
-        open.write(member_for(cgroup, setting)?, setting)?;
+        open.write(cgroup.member_for(setting)?, setting)?;
     }
     Ok(())
 }
@@ -72,24 +91,6 @@ fn may_come_too_early(setting: &Setting, error: &io::Error) -> bool {
     // The order of device rules is their meaning.
     setting.controller != Some(Controller::Devices)
         && matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EBUSY))
-}
-
-fn member_for<'a>(cgroup: &'a Cgroup, setting: &Setting) -> Result<&'a Member> {
-    let Setting {
-        controller,
-        field,
-        file,
-        ..
-    } = setting;
-    match *controller {
-        Some(controller) => cgroup
-            .member_of(controller)
-            .ok_or(Error::NoController { field, controller }),
-        None => cgroup.v2_member().ok_or_else(|| {
-            let reason = format!("{file} is a file of cgroup v2, which is not mounted here");
-            Error::Unsupported { field, reason }
-        }),
-    }
 }
 
 /// The file last written, kept open for a run of values for the same one, as
@@ -139,7 +140,7 @@ fn write_absent(member: &Member, setting: &Setting) -> Result<()> {
 
 /// A file that is not there: on v2 because its controller is not enabled, or
 /// because the kernel is built or booted without that part of it.
-fn no_file(member: &Member, setting: &Setting) -> Error {
+pub(crate) fn no_file(member: &Member, setting: &Setting) -> Error {
     let Setting {
         controller,
         field,
@@ -151,10 +152,10 @@ fn no_file(member: &Member, setting: &Setting) -> Error {
             .read("cgroup.controllers")
             .map(|text| ControllerSet::parse(&text))
     };
-    if let (Version::V2, &Some(controller)) = (member.version(), controller)
-        && enabled().is_ok_and(|enabled| !enabled.contains(controller))
-    {
-        return Error::NoController { field, controller };
+    if let (Version::V2, &Some(controller)) = (member.version(), controller) {
+        if enabled().is_ok_and(|enabled| !enabled.contains(controller)) {
+            return Error::NoController { field, controller };
+        }
     }
     let reason = format!(
         "{} does not exist (this kernel is built or booted without it)",

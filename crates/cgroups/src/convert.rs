@@ -21,6 +21,27 @@ pub fn shares_to_weight(shares: CpuShares) -> u64 {
     }
 }
 
+/// The smallest CPU shares that become this v2 weight or more.
+pub(crate) fn weight_to_shares(weight: u64) -> CpuShares {
+    let (mut low, mut high) = (2, 262_144);
+    while low < high {
+        let middle = (low + high) / 2;
+        if shares_to_weight(CpuShares(middle)) < weight {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    CpuShares(low)
+}
+
+/// The smallest block io weight that becomes this v2 weight or more.
+pub(crate) fn io_weight_to_blkio_weight(weight: u64) -> u16 {
+    let weight = weight.clamp(1, 10_000);
+    // At most 1000.
+    10 + ((weight - 1) * 990).div_ceil(9999) as u16
+}
+
 /// The v2 `io.weight` (1 to 10000) for a v1 block io weight (10 to 1000; values
 /// outside are clamped).
 #[must_use]
@@ -98,6 +119,21 @@ mod tests {
             (5000, 10_000),
         ] {
             assert_eq!(blkio_weight_to_io_weight(v1), v2, "{v1}");
+        }
+    }
+
+    #[test]
+    fn there_and_back() {
+        for weight in 10..=1000 {
+            assert_eq!(
+                io_weight_to_blkio_weight(blkio_weight_to_io_weight(weight)),
+                weight
+            );
+        }
+        for weight in 1..=10_000 {
+            let shares = weight_to_shares(weight);
+            assert!(shares_to_weight(shares) >= weight, "{weight}");
+            assert!(shares.0 == 2 || shares_to_weight(CpuShares(shares.0 - 1)) < weight);
         }
     }
 

@@ -7,6 +7,6 @@ mod program;
 mod rule;
 
 pub(crate) use attach::attach;
-pub(crate) use list::v1_writes;
+pub(crate) use list::{DeviceList, ListWrite};
 pub(crate) use program::{Instruction, compile};
 pub use rule::{Access, DeviceKind, DeviceRule};

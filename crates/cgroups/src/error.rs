@@ -110,6 +110,17 @@ pub enum Error {
         hint: &'static str,
     },
 
+    /// An update failed, and what it had changed by then could not be put back.
+    #[error("{error}; and {} could not be set back to {value:?}", path.display())]
+    NotRestored {
+        /// Why the update failed.
+        error: Box<Error>,
+        /// The file that keeps a new value.
+        path: PathBuf,
+        /// Its value before.
+        value: String,
+    },
+
     /// The kernel refused the device program of a v2 cgroup.
     #[error("device program for {}: {step}: {source}", path.display())]
     DeviceProgram {
@@ -150,6 +161,7 @@ impl Error {
     pub fn raw_os_error(&self) -> Option<i32> {
         match self {
             Self::Io { source, .. } | Self::DeviceProgram { source, .. } => source.raw_os_error(),
+            Self::NotRestored { error, .. } => error.raw_os_error(),
             _ => None,
         }
     }

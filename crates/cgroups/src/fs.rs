@@ -10,7 +10,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, unlinkat,
+};
 use rustix::io::{Errno, read, retry_on_intr, write};
 
 use crate::error::{Error, Result};
@@ -85,6 +87,15 @@ pub(crate) fn write_file(dir: &Path, name: &str, value: &str) -> Result<(), Errn
     write_value(open(&dir.join(name), OFlags::WRONLY)?, value)
 }
 
+/// The names in a directory.
+pub(crate) fn file_names(dir: impl AsFd) -> Result<Vec<String>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(dir)? {
+        names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+    }
+    Ok(names)
+}
+
 /// Whether the error says that the cgroup went away meanwhile.
 pub(crate) fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::NODEV)
@@ -116,6 +127,14 @@ fn write_hint(name: &str, errno: Errno) -> &'static str {
         }
         ("cgroup.procs", Errno::OPNOTSUPP) => " (the cgroup is threaded or in an invalid state)",
         ("cgroup.procs" | "tasks", Errno::NOSPC) => " (its cpuset.cpus or cpuset.mems is empty)",
+        ("memory.limit_in_bytes", Errno::INVAL) => {
+            " (above the memory+swap limit that holds: set memory.swap as well)"
+        }
+        ("cpu.pressure" | "memory.pressure" | "io.pressure", Errno::INVAL) => {
+            " (the window has to be 0.5 to 10 s, and without CAP_SYS_RESOURCE a multiple of 2 s; \
+             the threshold less than that)"
+        }
+        ("memory.memsw.limit_in_bytes", Errno::INVAL) => " (below the memory limit that holds)",
         (_, Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
             " (the cgroup is not delegated to this user, or the mount is read-only)"
         }

@@ -42,12 +42,16 @@ mod layout;
 mod limits;
 mod mountinfo;
 mod path;
+mod read_back;
 mod setting;
+mod stats;
 mod sys;
 mod tree;
 mod units;
+mod update;
 mod v1;
 mod v2;
+mod watch;
 
 pub use cgroup::{Cgroup, Member, RecordedPath};
 pub use controller::{Controller, ControllerSet};
@@ -61,5 +65,10 @@ pub use limits::{
     MemoryLimits, NetworkLimits, PageSize, RdmaLimit,
 };
 pub use path::CgroupPath;
+pub use stats::{
+    BlkioEntry, BlkioStats, Counter, CpuStats, CpusetStats, HugetlbStats, MemoryStats, PidsStats,
+    Pressure, RdmaStats, Stall, Stats, Throttling,
+};
 pub use sys::Signal;
 pub use units::{Bytes, CpuShares, DeviceNumber, Limit, Micros};
+pub use watch::{Event, MemoryLevel, Resource, Waiting, Watch};

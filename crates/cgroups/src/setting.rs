@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::controller::Controller;
+use crate::device::DeviceList;
 use crate::error::{Error, Result};
 use crate::layout::Version;
 use crate::limits::{HugepageLimit, Limits, RdmaLimit, controller_of_file};
@@ -115,7 +116,7 @@ pub(crate) fn settings(
     settings.extend(limits.rdma.iter().map(rdma));
     settings.extend(v1::network(&limits.network));
     if let (Some(rules), Some(Version::V1)) = (&limits.devices, version_of(Controller::Devices)) {
-        settings.extend(v1::devices(rules)?);
+        settings.extend(v1::devices(DeviceList::from_rules(rules)?.reset()));
     }
     settings.extend(unified(limits, version_of)?);
     Ok(settings)

@@ -1,8 +1,7 @@
 //! Limits as v1 takes them (Documentation/admin-guide/cgroup-v1 of the kernel).
 
 use crate::controller::Controller::{Blkio, Cpu, Devices, Memory, NetCls, NetPrio};
-use crate::device::{self, DeviceRule};
-use crate::error::Result;
+use crate::device::ListWrite;
 use crate::limits::{BlkioLimits, CpuLimits, DeviceRate, MemoryLimits, NetworkLimits};
 use crate::setting::{Setting, bound};
 use crate::units::{Limit, Micros};
@@ -172,9 +171,9 @@ pub(crate) fn network(network: &NetworkLimits) -> Vec<Setting> {
     class.into_iter().chain(priorities).collect()
 }
 
-pub(crate) fn devices(rules: &[DeviceRule]) -> Result<Vec<Setting>> {
-    let writes = device::v1_writes(rules)?.into_iter();
-    Ok(writes
+/// Writes to the device lists, as settings.
+pub(crate) fn devices(writes: Vec<ListWrite>) -> impl Iterator<Item = Setting> {
+    writes
+        .into_iter()
         .map(|write| Setting::new(Devices, "devices", write.file, write.value))
-        .collect())
 }

@@ -120,3 +120,31 @@ fn write_to_standard_error(line: &str) {
     // `eprintln!` would panic where standard error is closed.
     let _ = io::stderr().write_all(line.as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_records_have_the_keys_that_callers_read() {
+        let log = Log {
+            file: None,
+            format: Format::Json,
+            debug: false,
+        };
+        let line = log.line("error", "a \"b\"\nc");
+        let start = r#"{"level":"error","msg":"a \"b\"\nc","time":"2"#;
+        assert!(
+            line.starts_with(start) && line.ends_with("Z\"}\n"),
+            "{line}"
+        );
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn text_records_are_one_line_each() {
+        let log = Log::standard_error();
+        assert_eq!(log.line("error", "it"), "orlop-runc: it\n");
+        assert_eq!(log.line("warning", "it"), "orlop-runc: warning: it\n");
+    }
+}

@@ -37,7 +37,12 @@ fn main() -> ExitCode {
             command,
             matches,
         }) => match Context::new(&globals) {
-            Ok(context) => report((command.run)(&context, &matches), &context.log),
+            Ok(context) => {
+                context
+                    .log
+                    .debug(|| format!("{} {:?}", command.name, matches.arguments()));
+                report((command.run)(&context, &matches), &context.log)
+            }
             Err((failure, log)) => report(Err(failure), &log),
         },
         Ok(Parsed::Help(Some(command))) => print(&cli::help(command)),

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::id::ContainerId;
+use crate::seccomp::SeccompError;
 use crate::spec::SpecError;
 
 /// The result of this crate's fallible functions.
@@ -53,13 +54,8 @@ pub enum Error {
     #[error(transparent)]
     Cgroup(#[from] orlop_cgroups::Error),
     /// The system call filter could not be compiled.
-    #[error("{field}: {message}")]
-    Seccomp {
-        /// The field, as a path into `config.json`.
-        field: String,
-        /// What is wrong.
-        message: String,
-    },
+    #[error(transparent)]
+    Seccomp(#[from] SeccompError),
     /// A hook could not be run, failed, or took too long.
     #[error("hook {}: {message}", path.display())]
     Hook {

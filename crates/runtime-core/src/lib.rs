@@ -10,25 +10,40 @@ pub mod features;
 pub mod seccomp;
 pub mod spec;
 
+mod birth;
+mod bundle;
 mod compile;
+mod console_socket;
+mod container;
 mod error;
+mod exec;
 #[cfg(feature = "failpoints")]
 pub mod failpoint;
+mod gate;
+mod hooks;
 mod host;
-mod idmap {
-    pub(crate) fn validate(_: &str, _: &[crate::spec::IdMapping]) -> crate::Result<()> { Ok(()) }
-    pub(crate) fn write(_: i32, _: &[crate::spec::IdMapping], _: &[crate::spec::IdMapping]) -> crate::Result<()> { Ok(()) }
-}
 mod id;
+mod idmap;
 mod names;
 mod options;
+mod pid_file;
 mod plan;
+mod poll;
+mod process_id;
+mod runtime;
+mod signal;
 mod spawn;
+mod state;
 mod sys;
+mod time;
 
-pub use compile::ExecOptions;
+pub use bundle::Bundle;
+pub use container::{Container, ExecOptions, ExecProcess};
 pub use error::{Error, Result, StepError};
 pub use host::Host;
 pub use id::ContainerId;
 pub use options::Options;
 pub use plan::{Plan, PlanText};
+pub use runtime::{CreateOptions, Runtime};
+pub use signal::Signal;
+pub use state::{OciState, Status};

@@ -19,35 +19,132 @@ pub(crate) struct ListWrite {
 
 type Key = (DeviceKind, Option<u32>, Option<u32>);
 
-/// The writes that bring any device cgroup into the state that the rules describe.
-pub(crate) fn v1_writes(rules: &[DeviceRule]) -> Result<Vec<ListWrite>> {
-    let (default_allow, rules) = effective(rules);
-    let exceptions = exceptions(default_allow, rules)?;
-    let (reset, except) = if default_allow {
-        ("devices.allow", "devices.deny")
-    } else {
-        ("devices.deny", "devices.allow")
+/// The state of a device cgroup: what holds for every device, and the exceptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DeviceList {
+    default_allow: bool,
+    exceptions: BTreeMap<Key, Access>,
+}
+
+impl DeviceList {
+    /// The state that the rules describe.
+    pub(crate) fn from_rules(rules: &[DeviceRule]) -> Result<Self> {
+        let (default_allow, rules) = effective(rules);
+        Ok(Self {
+            default_allow,
+            exceptions: exceptions(default_allow, rules)?,
+        })
+    }
+
+    /// The state that `devices.list` shows. Where everything is allowed the kernel
+    /// does not show the exceptions.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut list = Self {
+            default_allow: false,
+            exceptions: BTreeMap::new(),
+        };
+        for rule in text.lines().filter_map(parse_line) {
+            if rule.kind == DeviceKind::All {
+                list.default_allow = true;
+            } else {
+                list.exceptions
+                    .insert((rule.kind, rule.major, rule.minor), rule.access);
+            }
+        }
+        list
+    }
+
+    /// The rules that describe this state.
+    pub(crate) fn to_rules(&self) -> Vec<DeviceRule> {
+        let first = DeviceRule {
+            allow: self.default_allow,
+            ..DeviceRule::deny(DeviceKind::All, None, None, Access::ALL)
+        };
+        let rest = self
+            .exceptions
+            .iter()
+            .map(|(&key, &access)| self.exception(key, access));
+        std::iter::once(first).chain(rest).collect()
+    }
+
+    fn exception(&self, (kind, major, minor): Key, access: Access) -> DeviceRule {
+        DeviceRule {
+            allow: !self.default_allow,
+            kind,
+            major,
+            minor,
+            access,
+        }
+    }
+
+    /// The writes that bring any device cgroup into this state.
+    pub(crate) fn reset(&self) -> Vec<ListWrite> {
+        let (reset, except) = if self.default_allow {
+            (ALLOW, DENY)
+        } else {
+            (DENY, ALLOW)
+        };
+        let first = ListWrite {
+            file: reset,
+            value: "a".into(),
+        };
+        let rest = self.exceptions.iter().map(|(&key, &access)| ListWrite {
+            file: except,
+            value: self.exception(key, access).to_string(),
+        });
+        std::iter::once(first).chain(rest).collect()
+    }
+
+    /// The writes that bring a device cgroup from this state into another. What
+    /// is allowed in both stays allowed throughout, so that a running container
+    /// notices nothing.
+    pub(crate) fn transition(&self, target: &Self) -> Vec<ListWrite> {
+        if self.default_allow || target.default_allow {
+            return target.reset();
+        }
+        let difference = |file, from: &Self, to: &Self| -> Vec<_> {
+            to.exceptions
+                .iter()
+                .map(|(key, access)| {
+                    let there = from.exceptions.get(key).copied().unwrap_or(Access::NONE);
+                    (*key, access.without(there))
+                })
+                .filter(|(_, access)| *access != Access::NONE)
+                .map(|(key, access)| ListWrite {
+                    file,
+                    value: to.exception(key, access).to_string(),
+                })
+                .collect()
+        };
+        let mut writes = difference(ALLOW, self, target);
+        writes.extend(difference(DENY, target, self));
+        writes
+    }
+}
+
+const ALLOW: &str = "devices.allow";
+const DENY: &str = "devices.deny";
+
+/// A line of `devices.list`: `c 1:* rwm`.
+fn parse_line(line: &str) -> Option<DeviceRule> {
+    let mut fields = line.split([' ', ':']);
+    let kind = match fields.next()? {
+        "a" => DeviceKind::All,
+        "b" => DeviceKind::Block,
+        "c" => DeviceKind::Char,
+        _ => return None,
     };
-    let mut writes = vec![ListWrite {
-        file: reset,
-        value: "a".into(),
-    }];
-    writes.extend(
-        exceptions
-            .into_iter()
-            .map(|((kind, major, minor), access)| ListWrite {
-                file: except,
-                value: DeviceRule {
-                    allow: !default_allow,
-                    kind,
-                    major,
-                    minor,
-                    access,
-                }
-                .to_string(),
-            }),
-    );
-    Ok(writes)
+    let mut number = || match fields.next()? {
+        "*" => Some(None),
+        digits => digits.parse().ok().map(Some),
+    };
+    let (major, minor) = (number()?, number()?);
+    Some(DeviceRule::allow(
+        kind,
+        major,
+        minor,
+        Access::parse(fields.next()?)?,
+    ))
 }
 
 fn exceptions(default_allow: bool, rules: &[DeviceRule]) -> Result<BTreeMap<Key, Access>> {
@@ -112,7 +209,7 @@ mod tests {
     use super::*;
 
     fn shown(rules: &[DeviceRule]) -> Vec<String> {
-        let writes = v1_writes(rules).unwrap();
+        let writes = DeviceList::from_rules(rules).unwrap().reset();
         writes
             .iter()
             .map(|w| format!("{} {}", &w.file["devices.".len()..], w.value))
@@ -156,12 +253,45 @@ mod tests {
     fn holes_in_wildcards_are_refused() {
         let wide = DeviceRule::allow(DeviceKind::Char, Some(1), None, Access::ALL);
         let hole = DeviceRule::deny(DeviceKind::Char, NULL.0, NULL.1, Access::READ);
-        let error = v1_writes(&[wide, hole]).unwrap_err().to_string();
+        let error = DeviceList::from_rules(&[wide, hole])
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("c 1:3 r") && error.contains("c 1:* rwm"),
             "{error}"
         );
         let elsewhere = DeviceRule::deny(DeviceKind::Char, Some(2), Some(3), Access::READ);
         assert_eq!(shown(&[wide, elsewhere]), ["deny a", "allow c 1:* rwm"]);
+    }
+
+    #[test]
+    fn a_list_of_the_kernel_and_the_way_to_another() {
+        let old = DeviceList::parse("c 1:3 rwm\nc 1:5 r\nb 8:* rw\nnonsense\n");
+        let rules = [
+            DeviceRule::allow(DeviceKind::Char, Some(1), Some(3), Access::ALL),
+            DeviceRule::allow(DeviceKind::Char, Some(1), Some(5), Access::WRITE),
+            DeviceRule::allow(DeviceKind::Char, Some(5), None, Access::READ),
+        ];
+        let new = DeviceList::from_rules(&rules).unwrap();
+        let shown = |writes: Vec<ListWrite>| -> Vec<String> {
+            writes
+                .iter()
+                .map(|w| format!("{} {}", &w.file["devices.".len()..], w.value))
+                .collect()
+        };
+        assert_eq!(
+            shown(old.transition(&new)),
+            [
+                "allow c 1:5 w",
+                "allow c 5:* r",
+                "deny b 8:* rw",
+                "deny c 1:5 r"
+            ]
+        );
+        assert!(old.transition(&old).is_empty());
+        let open = DeviceList::parse("a *:* rwm\n");
+        assert_eq!(shown(old.transition(&open)), ["allow a"]);
+        assert_eq!(shown(open.transition(&new))[0], "deny a");
+        assert_eq!(DeviceList::from_rules(&old.to_rules()).unwrap(), old);
     }
 }

@@ -108,11 +108,6 @@ pub struct InterfacePriority {
 }
 
 impl NetworkLimits {
-    /// Whether nothing is asked for.
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
     pub(super) fn check(&self) -> Result<()> {
         let bad =
             |name: &str| name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '\0');

@@ -7,6 +7,9 @@ use super::{Command, Flag, GLOBAL_FLAGS, HELP, PROGRAM};
 /// Where the second column starts when the first is short.
 const COLUMN: usize = 32;
 
+/// The longest line of a paragraph.
+const WIDTH: usize = 80;
+
 /// The help of the whole.
 pub(crate) fn general_help(commands: &[&Command]) -> String {
     let mut text = format!(
@@ -39,9 +42,31 @@ pub(crate) fn help(command: &Command) -> String {
     if !command.arguments.is_empty() {
         let _ = write!(text, " {}", command.arguments);
     }
-    let _ = write!(text, "\n\n{}\n\nOPTIONS:\n", command.description);
+    text.push_str("\n\n");
+    for paragraph in command.description.split("\n\n") {
+        let _ = writeln!(text, "{}\n", wrapped(paragraph));
+    }
+    text.push_str("OPTIONS:\n");
     for flag in shown(command.flags).chain([&HELP]) {
         line(&mut text, &spelled(flag), flag.help);
+    }
+    text
+}
+
+/// Broken into lines where they would get longer than a terminal is wide.
+fn wrapped(paragraph: &str) -> String {
+    let mut text = String::with_capacity(paragraph.len());
+    let mut column = 0;
+    for word in paragraph.split_whitespace() {
+        if column > 0 && column + 1 + word.len() > WIDTH {
+            text.push('\n');
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += word.len();
     }
     text
 }

@@ -200,10 +200,10 @@ pub(crate) const GLOBAL_FLAGS: &[Flag] = &[
         "systemd-cgroup",
         "let systemd make the cgroups; cgroupsPath is then slice:prefix:name",
     ),
-    Flag::text(
+    Flag::choice(
         "rootless",
-        "WHEN",
-        "go on where cgroups are not permitted: true, false or auto (default: auto)",
+        &["true", "false", "auto"],
+        "go on where cgroups are not permitted (default: auto)",
     ),
     HELP,
     Flag::switch("version", "show the version").short('v'),

@@ -65,6 +65,11 @@ impl Matches {
         self.last(name).is_some_and(|value| value == "true")
     }
 
+    /// What a switch was set to, if it was.
+    pub(crate) fn given(&self, name: &str) -> Option<bool> {
+        self.last(name).map(|value| value == "true")
+    }
+
     /// A path; empty is as good as absent.
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         self.last(name)
@@ -187,7 +192,7 @@ fn find(
         .find(|command| name == command.name)
         .copied()
         .ok_or_else(|| UsageError {
-            message: format!("No help topic for '{}'", name.display()),
+            message: format!("No help topic for '{}'", name.to_string_lossy()),
             help: Help::None,
             globals,
         })
@@ -316,7 +321,7 @@ fn match_one(
         (Value::Switch, None) => OsString::from("true"),
         (Value::Switch, Some(value)) => {
             let on = boolean(&value).ok_or_else(|| {
-                let value = value.display().to_string();
+                let value = value.to_string_lossy().into_owned();
                 format!(
                     "invalid boolean value {value:?} for -{}: parse error",
                     flag.name
@@ -330,7 +335,7 @@ fn match_one(
             .ok_or_else(|| format!("flag needs an argument: -{}", flag.name))?,
     };
     if matches!(flag.value, Value::Number(_)) && number(&value).is_none() {
-        let value = value.display().to_string();
+        let value = value.to_string_lossy().into_owned();
         return Err(format!(
             "invalid value {value:?} for flag -{}: parse error",
             flag.name

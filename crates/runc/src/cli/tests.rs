@@ -310,7 +310,7 @@ fn help_is_as_before() {
         .collect::<Vec<_>>()
         .join("\n----\n\n");
     golden::compare(
-        "help.txt",
+        "cli/testdata/help.txt",
         &format!("{}\n----\n\n{each}", general_help(ALL)),
     );
 }

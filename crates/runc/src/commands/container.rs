@@ -29,6 +29,20 @@ pub(super) fn delete(context: &Context, id: &ContainerId, force: bool) -> Result
     Ok(())
 }
 
+/// A terminal needs somebody to hold its other side: this program, or who listens on a socket.
+pub(super) fn check_terminal(terminal: bool, detach: bool, socket: bool) -> Result<(), Failure> {
+    let message = match (terminal, detach, socket) {
+        (true, true, false) => {
+            "cannot allocate tty if the runtime will detach without setting console socket"
+        }
+        (false, _, true) | (_, false, true) => {
+            "cannot use console socket if the runtime will not detach or allocate tty"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::new(message))
+}
+
 /// What `create` and `run` are asked for.
 pub(super) fn create_options(
     context: &Context,

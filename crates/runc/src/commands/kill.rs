@@ -1,10 +1,11 @@
 //! `kill`: a signal for a container.
 
+use orlop::Signal;
+
 use super::container;
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::signal;
 
 pub(super) const COMMAND: Command = Command {
     name: "kill",
@@ -14,7 +15,11 @@ pub(super) const COMMAND: Command = Command {
     description: "Sends a signal to the container's first process. SIGNAL is a name, with or without SIG, \
                   or a number; without it, it is SIGTERM.\n\n\
                   SIGKILL reaches every process of a container that has no PID namespace of its own.",
-    flags: &[Flag::switch("all", "send it to all processes of the container").short('a').hide()],
+    flags: &[
+        Flag::switch("all", "send it to all processes of the container")
+            .short('a')
+            .hide(),
+    ],
     arity: Arity::Between(1, 2),
     passes_on: false,
     run,
@@ -23,9 +28,10 @@ pub(super) const COMMAND: Command = Command {
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     let container = container::load(context, matches)?;
     let signal = match matches.argument(1).filter(|signal| !signal.is_empty()) {
-        Some(name) => signal::number(&name)
-            .ok_or_else(|| Failure::new(format!("unknown signal {name:?}")))?,
-        None => libc::SIGTERM,
+        Some(name) => name
+            .parse()
+            .map_err(|_| Failure::new(format!("unknown signal {name:?}")))?,
+        None => Signal::TERM,
     };
     container.kill(signal, matches.is_set("all"))?;
     Ok(0)

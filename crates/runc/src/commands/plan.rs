@@ -20,7 +20,12 @@ pub(super) const COMMAND: Command = Command {
                   be called.",
     flags: &[
         flags::BUNDLE,
-        Flag::choice("format", &["text", "json"], "how to print it (default: text)").short('f'),
+        Flag::choice(
+            "format",
+            &["text", "json"],
+            "how to print it (default: text)",
+        )
+        .short('f'),
         flags::NO_PIVOT,
         flags::NO_NEW_KEYRING,
         flags::PRESERVE_FDS,
@@ -53,7 +58,10 @@ fn id(matches: &Matches, bundle: &Path) -> String {
         let bundle = bundle.canonicalize().ok()?;
         Some(bundle.file_name()?.to_string_lossy().into_owned())
     };
-    matches.argument(0).or_else(named).unwrap_or_else(|| "container".to_owned())
+    matches
+        .argument(0)
+        .or_else(named)
+        .unwrap_or_else(|| "container".to_owned())
 }
 
 fn read(bundle: &Path) -> Result<Spec, Failure> {

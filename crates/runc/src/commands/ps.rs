@@ -16,7 +16,12 @@ pub(super) const COMMAND: Command = Command {
     first_argument: Argument::Container,
     description: "Lists the container's processes, as the host sees them: with --format table by the host's \
                   ps, which gets PS-OPTIONS (default: -ef), with --format json their pids.",
-    flags: &[Flag::choice("format", &["table", "json"], "how to list them (default: table)").short('f')],
+    flags: &[Flag::choice(
+        "format",
+        &["table", "json"],
+        "how to list them (default: table)",
+    )
+    .short('f')],
     arity: Arity::AtLeast(1),
     passes_on: true,
     run,
@@ -40,26 +45,35 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
 
 fn json(pids: &[u32]) -> Result<String, Failure> {
     let json = serde_json::to_string(pids);
-    json.map(|json| json + "\n").map_err(|error| Failure::new(format!("render the list: {error}")))
+    json.map(|json| json + "\n")
+        .map_err(|error| Failure::new(format!("render the list: {error}")))
 }
 
 fn host_table(options: &[OsString]) -> Result<String, Failure> {
     let Some(program) = PLACES.into_iter().find(|place| Path::new(place).exists()) else {
-        return Err(Failure::new("ps is missing: apt-get install procps, or use --format json"));
+        return Err(Failure::new(
+            "ps is missing: apt-get install procps, or use --format json",
+        ));
     };
     let mut command = Program::new(program);
     command.env_clear().stdin(Stdio::null());
     if options.is_empty() {
         command.arg("-ef");
     }
-    let output =
-        command.args(options).output().map_err(|error| Failure::io(format_args!("run {program}"), error))?;
+    let output = command
+        .args(options)
+        .output()
+        .map_err(|error| Failure::io(format_args!("run {program}"), error))?;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     match output.status.success() {
         true => Ok(text(&output.stdout)),
         false => {
             let errors = text(&output.stderr);
-            Err(Failure::new(format!("{program}: {}: {}", output.status, errors.trim_end())))
+            Err(Failure::new(format!(
+                "{program}: {}: {}",
+                output.status,
+                errors.trim_end()
+            )))
         }
     }
 }
@@ -73,10 +87,17 @@ fn of_container(table: &str, pids: &[u32]) -> Result<String, Failure> {
         .position(|title| title == "PID")
         .ok_or_else(|| Failure::new("couldn't find PID field in ps output"))?;
     let ours = |line: &&str| {
-        let pid = line.split_whitespace().nth(column).and_then(|field| field.parse().ok());
+        let pid = line
+            .split_whitespace()
+            .nth(column)
+            .and_then(|field| field.parse().ok());
         pid.is_some_and(|pid| pids.contains(&pid))
     };
-    Ok([heading].into_iter().chain(lines.filter(ours)).flat_map(|line| [line, "\n"]).collect())
+    Ok([heading]
+        .into_iter()
+        .chain(lines.filter(ours))
+        .flat_map(|line| [line, "\n"])
+        .collect())
 }
 
 #[cfg(test)]
@@ -86,7 +107,10 @@ mod tests {
     #[test]
     fn only_the_container_s_lines_stay() {
         let table = "UID   PID  PPID CMD\nroot    1     0 init\nroot   42     1 sleep 1\nroot  421     1 x\nbad\n";
-        assert_eq!(of_container(table, &[42]).unwrap(), "UID   PID  PPID CMD\nroot   42     1 sleep 1\n");
+        assert_eq!(
+            of_container(table, &[42]).unwrap(),
+            "UID   PID  PPID CMD\nroot   42     1 sleep 1\n"
+        );
         assert_eq!(of_container(table, &[]).unwrap(), "UID   PID  PPID CMD\n");
         assert!(of_container("USER CMD\n", &[42]).is_err());
         assert!(of_container("", &[42]).is_err());

@@ -1,7 +1,6 @@
 //! `run`: a container from its creation to its end.
 
-use orlop::{Container, Runtime};
-use rustix::process::Pid;
+use orlop::Container;
 
 use super::{container, flags};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
@@ -40,17 +39,28 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     let options = container::create_options(context, matches, detach)?;
     let runtime = container::runtime(context)?;
     if detach {
-        let container = runtime.create(options)?;
-        started(&container)?;
+        started(runtime.create(options)?)?;
         return Ok(0);
     }
     let foreground = Foreground::take(!matches.is_set("no-subreaper"))
         .map_err(|error| Failure::io("hold signals back", error))?;
-    let mut container = runtime.create(options)?;
-    started(&container)?;
-    let waited = wait(&foreground, &mut container);
+    let mut container = started(runtime.create(options)?)?;
+    let terminal = container.take_terminal();
+    let waited = foreground
+        .wait(container.pid(), terminal)
+        .map_err(|error| Failure::io("wait for the container", error));
     if !matches.is_set("keep") {
-        container.delete(waited.is_err())?;
+        container.delete(true)?;
     }
     waited
+}
+
+/// Starts a new container, and removes one that cannot be started.
+fn started(container: Container) -> Result<Container, Failure> {
+    if let Err(error) = container.start() {
+        // Why it did not start says more than why it could not be removed.
+        let _ = container.delete(true);
+        return Err(error.into());
+    }
+    Ok(container)
 }

@@ -55,9 +55,10 @@ impl Foreground {
         }
         let status = loop {
             let signalled = relay.turn(Some(self.signals.as_fd()), None)?;
-            if signalled
-                && let Some(status) = self.handle_signals(child, host.as_ref(), relay.master())?
-            {
+            if !signalled {
+                continue;
+            }
+            if let Some(status) = self.handle_signals(child, host.as_ref(), relay.master())? {
                 break status;
             }
         };

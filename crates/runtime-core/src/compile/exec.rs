@@ -18,7 +18,7 @@ use crate::spec::{Process, Seccomp};
 
 /// What is entered: the container's namespaces and filter.
 #[derive(Debug, Clone, Default)]
-pub struct ExecOptions {
+pub(crate) struct JoinOptions {
     /// Namespaces to join, as `CLONE_NEW*`.
     pub(crate) namespaces: u32,
     pub(crate) seccomp: Option<Seccomp>,
@@ -42,7 +42,7 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::compile`].
-    pub fn compile_exec(process: &Process, options: &ExecOptions, host: &Host) -> Result<Self> {
+    pub(crate) fn compile_exec(process: &Process, options: &JoinOptions, host: &Host) -> Result<Self> {
         let mut build = PlanBuilder::new();
         if process.selinux_label.as_deref().is_some_and(|label| !label.is_empty()) {
             return Err(Error::Unsupported { field: "process.selinuxLabel".to_owned() });
@@ -83,7 +83,7 @@ impl Plan {
     }
 }
 
-fn enter(build: &mut PlanBuilder, options: &ExecOptions) -> Result<()> {
+fn enter(build: &mut PlanBuilder, options: &JoinOptions) -> Result<()> {
     let flags = options.namespaces & !CLONE_NEWTIME;
     if flags != 0 {
         let fd = build.source(Source::Target)?;
@@ -104,7 +104,7 @@ fn enter(build: &mut PlanBuilder, options: &ExecOptions) -> Result<()> {
 fn become_process(
     build: &mut PlanBuilder,
     process: &Process,
-    options: &ExecOptions,
+    options: &JoinOptions,
     host: &Host,
 ) -> Result<()> {
     let in_user_namespace = options.namespaces & USER != 0;

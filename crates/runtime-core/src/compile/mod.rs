@@ -22,7 +22,7 @@ use crate::plan::{Plan, PlanBuilder, Source};
 use crate::spec::{Linux, Process, Spec};
 use namespaces::Namespaces;
 
-pub use exec::ExecOptions;
+pub(crate) use exec::JoinOptions;
 pub(crate) use mount_options::all as mount_option_names;
 
 /// What every part of the compiler looks at.

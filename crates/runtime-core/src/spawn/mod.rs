@@ -35,7 +35,6 @@ use crate::sys::{self, Birth, clone_init};
 use channel::Channel;
 
 pub(crate) use channel::{Message, receive, send_continue};
-pub(crate) use prepare::open_rootfs;
 pub(crate) use program::init_identity;
 
 /// What the caller gives beside the Plan.
@@ -204,9 +203,9 @@ impl Child {
         plan.step_error(record).into()
     }
 
-    /// Lets a ready init go on, and waits until it is the program, or at the gate.
-    pub(crate) fn proceed(&self) -> Result<()> {
-        send_continue(self.control.as_fd(), &[])
+    /// Lets a ready init go on; `state` goes to the hooks that it runs.
+    pub(crate) fn proceed(&self, state: &[u8]) -> Result<()> {
+        send_continue(self.control.as_fd(), state)
     }
 
     /// Waits until the program runs.
@@ -226,6 +225,12 @@ impl Child {
     /// Gives the process up: it is not killed any more when this value goes.
     pub(crate) fn release(&mut self) {
         self.released = true;
+    }
+
+    /// The process, given up.
+    pub(crate) fn into_pidfd(mut self) -> Result<OwnedFd> {
+        self.released = true;
+        self.pidfd.try_clone().context(|| "duplicate a pidfd".to_owned())
     }
 
     fn kill_and_reap(&mut self) {

@@ -76,7 +76,7 @@ fn open_one(source: &Source, inputs: &Inputs<'_>) -> Result<OwnedFd> {
 
 /// The root file system's directory. A link in its place is refused: it would decide what becomes
 /// the container's root.
-pub(crate) fn open_rootfs(path: &Path) -> Result<OwnedFd> {
+fn open_rootfs(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match open(path, flags, Mode::empty()) {
         Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {

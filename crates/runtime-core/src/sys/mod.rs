@@ -6,9 +6,11 @@ mod clone;
 mod mount;
 mod namespace;
 mod rlimit;
+mod signal;
 
 pub(crate) use caps::permitted_capabilities;
 pub(crate) use clone::{Birth, clone_init};
 pub(crate) use mount::mount_setattr;
 pub(crate) use namespace::namespace_kind;
 pub(crate) use rlimit::raise_hard_limit;
+pub(crate) use signal::pidfd_send_signal;

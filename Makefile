@@ -1,0 +1,61 @@
+# `make help` lists the targets. Each installs what it needs and is missing, as root on Debian.
+
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+CARGO_TARGET_DIR ?= target
+export CARGO_TARGET_DIR
+
+# rustup's toolchain is where a root shell's PATH may not look.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+HOST := $(shell uname -m)-unknown-linux-gnu
+RELEASE = $(CARGO_TARGET_DIR)/$(HOST)/release
+# With the target named, flags for the program do not reach build scripts and macros.
+BUILD = cargo build --release --locked --target $(HOST)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test bench crash lab lint install clean
+
+help: ## lists the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 10
+
+build: ## builds orlop-runc for release, one static file
+	@scripts/setup build
+	$(BUILD) --package orlop-runc
+	@ls -l $(RELEASE)/orlop-runc
+
+demo: build ## shows a container from inside, and its life beside crun and runc
+	@scripts/setup demo
+	@$(BUILD) --quiet --package orlop-tests --bins
+	@$(RELEASE)/demo
+
+test: build ## runs every test (as root)
+	@scripts/setup test
+	@scripts/test
+
+bench: build ## measures beside crun, runc, youki and bwrap into docs/benchmarks (as root)
+	@tests/peers
+	@$(BUILD) --quiet --package orlop-tests --bins
+	@$(RELEASE)/bench --ours $(RELEASE)/orlop-runc --out docs/benchmarks $(BENCH)
+
+crash: build ## kills `create` at random moments, and looks at what is left (as root)
+	@tests/peers
+	@$(BUILD) --quiet --package orlop-tests --bins
+	@$(RELEASE)/crash --ours $(RELEASE)/orlop-runc $(CRASH)
+
+lab: ## runs the tests in a virtual machine with cgroup v2 alone
+	@if [ -x lab/run ]; then exec lab/run; fi; echo 'make lab: this tree has no lab' >&2; exit 1
+
+lint: ## checks form, lints, documentation and dependencies
+	@scripts/setup build lint
+	@scripts/lint
+
+install: ## installs what `make build` built: PREFIX=/usr/local, DESTDIR=
+	@[ -x $(RELEASE)/orlop-runc ] || { echo 'make install: run `make build` first' >&2; exit 1; }
+	install -D -m 755 $(RELEASE)/orlop-runc $(DESTDIR)$(PREFIX)/sbin/orlop-runc
+	install -d $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(RELEASE)/orlop-runc man >$(DESTDIR)$(PREFIX)/share/man/man8/orlop-runc.8
+	$(RELEASE)/orlop-runc completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/orlop-runc
+
+clean: ## removes what was built
+	cargo clean

@@ -1,0 +1,245 @@
+//! Changing limits while processes run.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Process, Scratch, own_path, read};
+use orlop_cgroups::{
+    Access, Bytes, Cgroup, DeviceKind, DeviceNumber, DeviceRate, DeviceRule, Error, Layout, Limit,
+    Limits, Micros,
+};
+
+fn create(layout: &Layout, limits: &Limits) -> Scratch {
+    Scratch(Cgroup::create(layout, &own_path(), limits).unwrap())
+}
+
+/// Every value that an update touches on v1, as the kernel shows it.
+fn v1_state(cgroup: &Cgroup) -> Vec<String> {
+    [
+        ("memory", "memory.limit_in_bytes"),
+        ("memory", "memory.memsw.limit_in_bytes"),
+        ("memory", "memory.oom_control"),
+        ("cpu", "cpu.shares"),
+        ("cpu", "cpu.cfs_quota_us"),
+        ("cpu", "cpu.cfs_period_us"),
+        ("cpuset", "cpuset.cpus"),
+        ("pids", "pids.max"),
+        ("blkio", "blkio.throttle.read_bps_device"),
+        ("devices", "devices.list"),
+    ]
+    .into_iter()
+    .map(|(hierarchy, file)| read(cgroup, hierarchy, file))
+    .collect()
+}
+
+#[test]
+fn limits_go_up_and_down_in_whatever_order_the_kernel_wants() {
+    let Some(layout) = common::v1_view() else {
+        return;
+    };
+    let memory = |mib, both| {
+        Limits::new()
+            .memory_limit(Bytes::mib(mib))
+            .memory_and_swap_limit(Bytes::mib(both))
+    };
+    let cgroup = create(&layout, &memory(8, 16));
+    for (mib, both) in [(32, 64), (4, 4), (100, 100), (50, 60)] {
+        cgroup.update(&memory(mib, both)).unwrap();
+        assert_eq!(
+            read(&cgroup, "memory", "memory.limit_in_bytes"),
+            (mib << 20).to_string()
+        );
+        assert_eq!(
+            read(&cgroup, "memory", "memory.memsw.limit_in_bytes"),
+            (both << 20).to_string()
+        );
+    }
+    cgroup
+        .update(&Limits::new().memory_limit(Limit::Max))
+        .unwrap();
+    assert!(read(&cgroup, "memory", "memory.memsw.limit_in_bytes").starts_with("92233720368"));
+    for (quota, period) in [(50_000, 100_000), (2_000, 2_000), (900_000, 1_000_000)] {
+        cgroup
+            .update(&Limits::new().cpu_quota(Micros(quota), Micros(period)))
+            .unwrap();
+        assert_eq!(read(&cgroup, "cpu", "cpu.cfs_quota_us"), quota.to_string());
+        assert_eq!(
+            read(&cgroup, "cpu", "cpu.cfs_period_us"),
+            period.to_string()
+        );
+    }
+}
+
+#[test]
+fn a_failed_update_changes_nothing() {
+    let Some(layout) = common::v1_view() else {
+        return;
+    };
+    let device = DeviceNumber {
+        major: 254,
+        minor: 0,
+    };
+    let rules = [
+        DeviceRule::allow(DeviceKind::Char, Some(1), Some(3), Access::ALL),
+        DeviceRule::allow(DeviceKind::Char, Some(1), Some(5), Access::READ),
+    ];
+    let old = Limits::new()
+        .memory_limit(Bytes::mib(64))
+        .memory_and_swap_limit(Bytes::mib(64))
+        .cpu_shares(300)
+        .pids_limit(7)
+        .device_rules(rules);
+    let cgroup = create(&layout, &old);
+    let before = v1_state(&cgroup);
+
+    let mut new = Limits::new()
+        .memory_limit(Bytes::mib(128))
+        .memory_and_swap_limit(Bytes::mib(256))
+        .cpu_shares(600)
+        .cpu_quota(Micros(10_000), Micros(20_000))
+        .pids_limit(9)
+        .device_rules([DeviceRule::allow(
+            DeviceKind::Char,
+            Some(1),
+            Some(7),
+            Access::READ,
+        )]);
+    new.memory.disable_oom_killer = Some(true);
+    new.blkio.read_bps = vec![DeviceRate {
+        device,
+        rate: 1 << 20,
+    }];
+    // No device has that number, which the kernel finds after all the rest.
+    new.blkio.write_iops = vec![DeviceRate {
+        device: DeviceNumber {
+            major: 4000,
+            minor: 9,
+        },
+        rate: 5,
+    }];
+    let error = cgroup.update(&new).unwrap_err();
+    assert!(error.to_string().contains("write_iops_device"), "{error}");
+    assert_eq!(v1_state(&cgroup), before);
+
+    new.blkio.write_iops.clear();
+    cgroup.update(&new).unwrap();
+    let after = v1_state(&cgroup);
+    assert_eq!(after.last().unwrap(), "c 1:7 r");
+    assert_eq!(
+        after.iter().zip(&before).filter(|(a, b)| a == b).count(),
+        1,
+        "{after:?}"
+    );
+
+    let mut impossible = Limits::new().pids_limit(1);
+    impossible.unified.insert("memory.high".into(), "1".into());
+    cgroup.update(&impossible).unwrap_err();
+    assert_eq!(v1_state(&cgroup), after);
+}
+
+#[test]
+fn memory_in_use_is_named() {
+    let Some(layout) = common::v1_view() else {
+        return;
+    };
+    let cgroup = create(&layout, &Limits::new());
+    let _process = Process::in_cgroup(
+        &cgroup,
+        "x=$(head -c 6000000 /dev/zero | tr '\\0' x); sleep 60",
+    );
+    common::wait_until("memory to be in use", || {
+        read(&cgroup, "memory", "memory.usage_in_bytes")
+            .parse::<u64>()
+            .unwrap()
+            > 6_000_000
+    });
+    let mut limits = Limits::new().memory_limit(Bytes::mib(1));
+    limits.memory.check_before_update = true;
+    let error = cgroup.update(&limits).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::MemoryInUse {
+                limit: 1_048_576,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    limits.memory.limit = Some(Limit::Value(Bytes::mib(100)));
+    cgroup.update(&limits).unwrap();
+}
+
+#[test]
+fn device_programs_are_replaced() {
+    let Some(layout) = common::v2_view() else {
+        return;
+    };
+    let null = |access| DeviceRule::allow(DeviceKind::Char, Some(1), Some(3), access);
+    let cgroup = create(&layout, &Limits::new().device_rules([null(Access::READ)]));
+    let probe =
+        "cat /dev/null && echo read; (echo >/dev/null) 2>&1 | grep -q permitted && echo refused";
+    assert_eq!(
+        Process::in_cgroup(&cgroup, probe).output(),
+        "read\nrefused\n"
+    );
+    for _ in 0..3 {
+        cgroup
+            .update(&Limits::new().device_rules([null(Access::ALL)]))
+            .unwrap();
+        let probe = "cat /dev/null && echo read; (echo >/dev/null) && echo write; cat /dev/zero 2>&1 | head -c1 >/dev/null; \
+                     head -c1 /dev/zero 2>&1 | grep -q permitted && echo refused";
+        assert_eq!(
+            Process::in_cgroup(&cgroup, probe).output(),
+            "read\nwrite\nrefused\n"
+        );
+        cgroup
+            .update(&Limits::new().device_rules([null(Access::READ)]))
+            .unwrap();
+    }
+    assert_eq!(
+        Process::in_cgroup(&cgroup, probe).output(),
+        "read\nrefused\n"
+    );
+}
+
+#[test]
+fn limits_are_read_back_as_they_were_set() {
+    let Some(layout) = common::v1_view() else {
+        return;
+    };
+    let device = DeviceNumber {
+        major: 254,
+        minor: 0,
+    };
+    let mut set = Limits::new()
+        .memory_limit(Bytes::mib(64))
+        .memory_and_swap_limit(Bytes::mib(96))
+        .memory_reservation(Limit::Max)
+        .cpu_shares(300)
+        .cpu_quota(Micros(10_000), Micros(20_000))
+        .cpus("0")
+        .mems("0")
+        .pids_limit(Limit::Max)
+        .blkio_weight(200)
+        .device_rules([
+            DeviceRule::deny(DeviceKind::All, None, None, Access::ALL),
+            DeviceRule::allow(DeviceKind::Char, Some(1), Some(3), Access::ALL),
+        ]);
+    set.blkio.read_bps = vec![DeviceRate {
+        device,
+        rate: 1 << 20,
+    }];
+    set.memory.swappiness = Some(33);
+    set.memory.disable_oom_killer = Some(true);
+    let cgroup = create(&layout, &set);
+    let mut read = cgroup.limits().unwrap();
+    // What was not asked for has the kernel's defaults.
+    assert_eq!(read.memory.kernel_tcp.take(), Some(Limit::Max));
+    assert!(matches!(read.memory.kernel.take(), None | Some(Limit::Max)));
+    assert_eq!(read.cpu.burst.take(), Some(Micros(0)));
+    assert_eq!(read.cpu.idle.take(), Some(false));
+    read.cpu.realtime_period = None;
+    read.cpu.realtime_runtime = None;
+    assert_eq!(read, set);
+}

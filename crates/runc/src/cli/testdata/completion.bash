@@ -1,0 +1,73 @@
+# bash completion for orlop-runc
+_orlop_runc() {
+    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
+    local command= i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+            --log|--log-format|--root|--rootless) ((i++)) ;;
+            -*) ;;
+            *) command=${COMP_WORDS[i]}; break ;;
+        esac
+    done
+    case $command:$previous in
+        :--log) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        :--log-format) COMPREPLY=(); return ;;
+        :--root) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        :--rootless) COMPREPLY=($(compgen -W 'true false auto' -- "$word")); return ;;
+        create:-b|create:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        create:--console-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        create:--pidfd-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        create:--pid-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        create:--preserve-fds) COMPREPLY=(); return ;;
+        run:-b|run:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        run:--console-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        run:--pidfd-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        run:--pid-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        run:--preserve-fds) COMPREPLY=(); return ;;
+        exec:--console-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        exec:--pidfd-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        exec:--cwd) COMPREPLY=(); return ;;
+        exec:-e|exec:--env) COMPREPLY=(); return ;;
+        exec:-u|exec:--user) COMPREPLY=(); return ;;
+        exec:-g|exec:--additional-gids) COMPREPLY=(); return ;;
+        exec:-p|exec:--process) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        exec:--pid-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        exec:--process-label) COMPREPLY=(); return ;;
+        exec:--apparmor) COMPREPLY=(); return ;;
+        exec:-c|exec:--cap) COMPREPLY=(); return ;;
+        exec:--preserve-fds) COMPREPLY=(); return ;;
+        exec:--cgroup) COMPREPLY=(); return ;;
+        list:-f|list:--format) COMPREPLY=($(compgen -W 'table json' -- "$word")); return ;;
+        ps:-f|ps:--format) COMPREPLY=($(compgen -W 'table json' -- "$word")); return ;;
+        spec:-b|spec:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        plan:-b|plan:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        plan:-f|plan:--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
+        plan:--preserve-fds) COMPREPLY=(); return ;;
+    esac
+    case $command:$word in
+        :-*) COMPREPLY=($(compgen -W '--debug --log --log-format --root --systemd-cgroup --rootless -h --help -v --version' -- "$word")) ;;
+        :*) COMPREPLY=($(compgen -W 'create start run exec state list ps kill delete spec plan features completion man' -- "$word")) ;;
+        create:-*) COMPREPLY=($(compgen -W '-b --bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
+        start:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
+        start:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        run:-*) COMPREPLY=($(compgen -W '-b --bundle --console-socket --pidfd-socket --pid-file -d --detach --keep --no-subreaper --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
+        exec:-*) COMPREPLY=($(compgen -W '--console-socket --pidfd-socket --cwd -e --env -t --tty -u --user -g --additional-gids -p --process -d --detach --pid-file --process-label --apparmor --no-new-privs -c --cap --preserve-fds --cgroup --ignore-paused -h --help' -- "$word")) ;;
+        exec:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        state:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
+        state:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        list:-*) COMPREPLY=($(compgen -W '-f --format -q --quiet -h --help' -- "$word")) ;;
+        ps:-*) COMPREPLY=($(compgen -W '-f --format -h --help' -- "$word")) ;;
+        ps:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        kill:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
+        kill:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        delete:-*) COMPREPLY=($(compgen -W '-f --force -h --help' -- "$word")) ;;
+        delete:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        spec:-*) COMPREPLY=($(compgen -W '-b --bundle --rootless -h --help' -- "$word")) ;;
+        plan:-*) COMPREPLY=($(compgen -W '-b --bundle -f --format --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
+        features:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
+        completion:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
+        completion:*) COMPREPLY=($(compgen -W 'bash fish zsh' -- "$word")) ;;
+        man:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
+    esac
+}
+complete -F _orlop_runc orlop-runc

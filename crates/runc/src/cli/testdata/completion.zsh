@@ -1,0 +1,174 @@
+#compdef orlop-runc
+
+_orlop_runc() {
+    local context state line
+    _arguments -C \
+        '--debug[log what is done, not only what fails]' \
+        '--log[append the log to this file (default\: standard error)]:FILE:_files' \
+        '--log-format[the log'\''s format\: text or json (default\: text)]:FORMAT:' \
+        '--root[keep the state of containers here, preferably in a tmpfs]:DIR:_files' \
+        '--systemd-cgroup[let systemd make the cgroups; cgroupsPath is then slice\:prefix\:name]' \
+        '--rootless[go on where cgroups are not permitted (default\: auto)]:value:(true false auto)' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '-v[show the version]' \
+        '--version[show the version]' \
+        '1:command:->command' '*::argument:->argument'
+    case $state in
+    command)
+        local -a commands=(
+            'create:create a container'
+            'start:start a created container'
+            'run:create, start and wait for a container'
+            'exec:run a further process in a container'
+            'state:show a container'\''s state'
+            'list:list all containers'
+            'ps:list the processes of a container'
+            'kill:send a signal to a container'
+            'delete:remove a container'
+            'spec:write a configuration to start from'
+            'plan:show what creating a container would do'
+            'features:show what this program can do'
+            'completion:print a shell'\''s completion script'
+            'man:print the manual page'
+        )
+        _describe command commands ;;
+    argument)
+        case $line[1] in
+        create)
+            _arguments \
+        '-b[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '--bundle[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '--console-socket[send the terminal'\''s master side to this unix socket]:SOCKET:_files' \
+        '--pidfd-socket[send a pidfd of the process to this unix socket]:SOCKET:_files' \
+        '--pid-file[write the process'\''s pid, as the caller sees it, to this file]:FILE:_files' \
+        '--no-pivot[change the root with chroot instead of pivot_root, for a host whose root is a ramdisk]' \
+        '--no-new-keyring[keep the caller'\''s session keyring]' \
+        '--preserve-fds[pass N descriptors on, from 3 or what follows $LISTEN_FDS (default\: 0)]:N:' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '*::argument:_default' ;;
+        start)
+            _arguments \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        run)
+            _arguments \
+        '-b[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '--bundle[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '--console-socket[send the terminal'\''s master side to this unix socket]:SOCKET:_files' \
+        '--pidfd-socket[send a pidfd of the process to this unix socket]:SOCKET:_files' \
+        '--pid-file[write the process'\''s pid, as the caller sees it, to this file]:FILE:_files' \
+        '-d[do not wait for the process]' \
+        '--detach[do not wait for the process]' \
+        '--keep[do not remove the container when it is over]' \
+        '--no-subreaper[do not adopt processes that the container orphans]' \
+        '--no-pivot[change the root with chroot instead of pivot_root, for a host whose root is a ramdisk]' \
+        '--no-new-keyring[keep the caller'\''s session keyring]' \
+        '--preserve-fds[pass N descriptors on, from 3 or what follows $LISTEN_FDS (default\: 0)]:N:' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '*::argument:_default' ;;
+        exec)
+            _arguments \
+        '--console-socket[send the terminal'\''s master side to this unix socket]:SOCKET:_files' \
+        '--pidfd-socket[send a pidfd of the process to this unix socket]:SOCKET:_files' \
+        '--cwd[the working directory in the container]:DIR:' \
+        '-e[add to the environment; may be repeated]:NAME=VALUE:' \
+        '--env[add to the environment; may be repeated]:NAME=VALUE:' \
+        '-t[give the process a terminal]' \
+        '--tty[give the process a terminal]' \
+        '-u[the user, and the group, in numbers]:UID[:GID]:' \
+        '--user[the user, and the group, in numbers]:UID[:GID]:' \
+        '-g[add a supplementary group; may be repeated]:GID:' \
+        '--additional-gids[add a supplementary group; may be repeated]:GID:' \
+        '-p[take all about the process from this JSON file]:FILE:_files' \
+        '--process[take all about the process from this JSON file]:FILE:_files' \
+        '-d[do not wait for the process]' \
+        '--detach[do not wait for the process]' \
+        '--pid-file[write the process'\''s pid, as the caller sees it, to this file]:FILE:_files' \
+        '--process-label[the SELinux context of the process]:LABEL:' \
+        '--apparmor[the AppArmor profile of the process]:PROFILE:' \
+        '--no-new-privs[never let the process gain privileges]' \
+        '-c[add a capability; may be repeated]:CAPABILITY:' \
+        '--cap[add a capability; may be repeated]:CAPABILITY:' \
+        '--preserve-fds[pass N descriptors on, from 3 or what follows $LISTEN_FDS (default\: 0)]:N:' \
+        '--cgroup[run in a cgroup below the container'\''s; may be repeated]:[CONTROLLER:]PATH:' \
+        '--ignore-paused[go on when the container is paused]' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        state)
+            _arguments \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        list)
+            _arguments \
+        '-f[how to list them (default\: table)]:value:(table json)' \
+        '--format[how to list them (default\: table)]:value:(table json)' \
+        '-q[print ids only]' \
+        '--quiet[print ids only]' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '*::argument:_default' ;;
+        ps)
+            _arguments \
+        '-f[how to list them (default\: table)]:value:(table json)' \
+        '--format[how to list them (default\: table)]:value:(table json)' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        kill)
+            _arguments \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        delete)
+            _arguments \
+        '-f[kill the container first, with SIGKILL]' \
+        '--force[kill the container first, with SIGKILL]' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        spec)
+            _arguments \
+        '-b[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '--bundle[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '--rootless[for a user who is not root]' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '*::argument:_default' ;;
+        plan)
+            _arguments \
+        '-b[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '--bundle[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '-f[how to print it (default\: text)]:value:(text json)' \
+        '--format[how to print it (default\: text)]:value:(text json)' \
+        '--no-pivot[change the root with chroot instead of pivot_root, for a host whose root is a ramdisk]' \
+        '--no-new-keyring[keep the caller'\''s session keyring]' \
+        '--preserve-fds[pass N descriptors on, from 3 or what follows $LISTEN_FDS (default\: 0)]:N:' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '*::argument:_default' ;;
+        features)
+            _arguments \
+        '-h[show help]' \
+        '--help[show help]' \
+        '*::argument:_default' ;;
+        completion)
+            _arguments \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:argument:(bash fish zsh)' ;;
+        man)
+            _arguments \
+        '-h[show help]' \
+        '--help[show help]' \
+        '*::argument:_default' ;;
+        esac ;;
+    esac
+}
+
+_orlop_runc "$@"

@@ -1,0 +1,65 @@
+//! What the caller does while a container is born: hands its terminal on, runs hooks.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use crate::console_socket::ConsoleSocket;
+use crate::error::Result;
+use crate::hooks;
+use crate::process_id::ProcessId;
+use crate::spawn::{Caller, Child};
+use crate::spec::Hooks;
+use crate::state::{OciState, State, Status};
+
+/// What the receiver of a terminal is told its name is; it is the container's own.
+const MASTER_NAME: &str = "/dev/ptmx";
+
+/// The caller of a container's first process.
+#[derive(Debug)]
+pub(crate) struct Birth<'a> {
+    pub console: Option<ConsoleSocket>,
+    /// The terminal's master, where no socket takes it.
+    pub terminal: Option<OwnedFd>,
+    pub hooks: &'a Hooks,
+    pub state: &'a mut State,
+    pub bundle: &'a Path,
+}
+
+impl Caller for Birth<'_> {
+    fn console(&mut self, master: OwnedFd) -> Result<()> {
+        match &self.console {
+            Some(socket) => socket.send(master.as_fd(), MASTER_NAME)?,
+            None => self.terminal = Some(master),
+        }
+        Ok(())
+    }
+
+    fn hook_point(&mut self, child: &Child) -> Result<Vec<u8>> {
+        self.state.process = Some(ProcessId::of(child.pid)?);
+        let state = OciState::for_hooks(self.state, Status::Creating).to_json();
+        hooks::run_all(&self.hooks.prestart, &state, self.bundle)?;
+        hooks::run_all(&self.hooks.create_runtime, &state, self.bundle)?;
+        Ok(if self.hooks.create_container.is_empty() { Vec::new() } else { state })
+    }
+}
+
+/// The caller of a process that enters a container.
+#[derive(Debug, Default)]
+pub(crate) struct Entering {
+    pub console: Option<ConsoleSocket>,
+    pub terminal: Option<OwnedFd>,
+}
+
+impl Caller for Entering {
+    fn console(&mut self, master: OwnedFd) -> Result<()> {
+        match &self.console {
+            Some(socket) => socket.send(master.as_fd(), MASTER_NAME)?,
+            None => self.terminal = Some(master),
+        }
+        Ok(())
+    }
+
+    fn hook_point(&mut self, _: &Child) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+}

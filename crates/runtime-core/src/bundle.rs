@@ -1,0 +1,51 @@
+//! Bundles: a directory with a `config.json` (OCI runtime specification, `bundle.md`).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context, Error, Result};
+use crate::spec::Spec;
+
+/// The name of a bundle's configuration.
+const CONFIG: &str = "config.json";
+
+/// The largest configuration that is read, in bytes.
+const MAX_CONFIG: u64 = 16 << 20;
+
+/// A bundle whose configuration was read, once.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The directory, absolute.
+    pub path: PathBuf,
+    /// What `config.json` says.
+    pub spec: Spec,
+    /// `config.json` as it is.
+    pub(crate) config: Vec<u8>,
+}
+
+impl Bundle {
+    /// Reads a bundle.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the directory or its `config.json` can't be read,
+    /// [`Error::Config`] when that is not what the specification says.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = std::path::absolute(path.as_ref())
+            .context(|| format!("find bundle {}", path.as_ref().display()))?;
+        let file = path.join(CONFIG);
+        let operation = || format!("open bundle configuration {}", file.display());
+        let size = fs::metadata(&file).context(operation)?.len();
+        if size > MAX_CONFIG {
+            let message = format!("{}: larger than {MAX_CONFIG} bytes", file.display());
+            return Err(Error::invalid(CONFIG, message));
+        }
+        let config = fs::read(&file).context(operation)?;
+        let spec = parse(&config, &file)?;
+        Ok(Self { path, spec, config })
+    }
+}
+
+/// Parses a configuration; errors name the file.
+pub(crate) fn parse(config: &[u8], file: &Path) -> Result<Spec> {
+    Spec::from_slice(config).map_err(|error| Error::Config { path: file.to_owned(), error })
+}

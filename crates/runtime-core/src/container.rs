@@ -1,0 +1,401 @@
+//! One container: its life from `start` to `delete`.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use orlop_cgroups::{Cgroup, FreezerState, RecordedPath};
+use orlop_init::Kind;
+use rustix::process::Pid;
+
+use crate::bundle;
+use crate::console_socket::ConsoleSocket;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::options::Options;
+use crate::plan::Plan;
+use crate::process_id::{self, ProcessId};
+use crate::runtime::SECCOMP_CACHE;
+use crate::signal::Signal;
+use crate::spawn::{self, Child, Message};
+use crate::spec::{Hook, Process, Spec};
+use crate::state::{ContainerDir, LockedDir, OciState, Phase, State, Status};
+use crate::{exec, gate, hooks};
+
+/// How long a command waits for another one on the same container.
+const LOCK_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a killed process may take to be gone.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// A container of a [`Runtime`](crate::Runtime).
+#[derive(Debug)]
+pub struct Container {
+    dir: Dir,
+    state: State,
+    terminal: Option<OwnedFd>,
+    /// Init, where only this value can let it go on.
+    waiting: Option<(Child, Plan)>,
+}
+
+/// The state directory: locked from the creation on, or open for looking.
+#[derive(Debug)]
+enum Dir {
+    Locked(LockedDir),
+    Open(ContainerDir),
+}
+
+impl Dir {
+    fn get(&self) -> &ContainerDir {
+        match self {
+            Self::Locked(dir) => dir,
+            Self::Open(dir) => dir,
+        }
+    }
+
+    fn into_locked(self) -> Result<LockedDir> {
+        match self {
+            Self::Locked(dir) => Ok(dir),
+            Self::Open(dir) => dir.lock(LOCK_LIMIT),
+        }
+    }
+}
+
+/// How a further process enters a container.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ExecOptions {
+    /// What is run.
+    pub process: Process,
+    /// Who takes the terminal's master; without it the [`ExecProcess`] keeps it.
+    pub console_socket: Option<PathBuf>,
+    /// Who takes a pidfd of the process.
+    pub pidfd_socket: Option<PathBuf>,
+    /// Where the process's pid is written.
+    pub pid_file: Option<PathBuf>,
+    /// How many descriptors from 3 on it inherits.
+    pub preserve_fds: u32,
+    /// Whether a paused container is entered: the process then waits until it is resumed.
+    pub ignore_paused: bool,
+}
+
+impl ExecOptions {
+    /// Runs this process.
+    #[must_use]
+    pub fn new(process: Process) -> Self {
+        Self { process, ..Self::default() }
+    }
+}
+
+/// A process that entered a container.
+#[derive(Debug)]
+pub struct ExecProcess {
+    /// Its pid, in the caller's PID namespace. It is the caller's child.
+    pub pid: Pid,
+    /// Its pidfd.
+    pub pidfd: OwnedFd,
+    /// The master of its terminal, where no socket took it.
+    pub terminal: Option<OwnedFd>,
+}
+
+impl Container {
+    pub(crate) fn loaded(dir: ContainerDir, state: State) -> Self {
+        Self { dir: Dir::Open(dir), state, terminal: None, waiting: None }
+    }
+
+    pub(crate) fn made(
+        dir: LockedDir,
+        state: State,
+        terminal: Option<OwnedFd>,
+        waiting: Option<(Child, Plan)>,
+    ) -> Self {
+        Self { dir: Dir::Locked(dir), state, terminal, waiting }
+    }
+
+    /// The master of the container's terminal, once, where no socket took it.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// The first process's pid, in the caller's PID namespace; `None` before it was recorded.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
+        Pid::from_raw(self.state.process?.pid())
+    }
+
+    /// What is known of the container.
+    ///
+    /// # Errors
+    /// When the kernel can't be asked.
+    pub fn state(&self) -> Result<OciState> {
+        Ok(OciState::new(&self.state, self.status()?))
+    }
+
+    /// In which part of its life the container is.
+    ///
+    /// # Errors
+    /// When the kernel can't be asked.
+    pub fn status(&self) -> Result<Status> {
+        self.dir.get().status(&self.state, || self.is_frozen())
+    }
+
+    fn is_frozen(&self) -> Result<bool> {
+        if self.state.cgroup.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.cgroup().freezer_state()? == FreezerState::Frozen)
+    }
+
+    /// The container's configuration as it was when the container was created.
+    ///
+    /// # Errors
+    /// [`Error::State`] when it can't be read.
+    pub fn spec(&self) -> Result<Spec> {
+        let dir = self.dir.get();
+        bundle::parse(&dir.load_config()?, &dir.path().join("config.json"))
+    }
+
+    pub(crate) fn record(&self) -> &State {
+        &self.state
+    }
+
+    /// The directory of compiled filters.
+    pub(crate) fn filters(&self) -> PathBuf {
+        self.dir.get().path().with_file_name(SECCOMP_CACHE)
+    }
+
+    pub(crate) fn cgroup(&self) -> Cgroup {
+        cgroup_of(&self.state)
+    }
+
+    /// Lets a created container's program run; returns once it does.
+    ///
+    /// # Errors
+    /// [`Error::Step`] says why the program could not be executed, [`Error::WrongState`] that the
+    /// container is not waiting for its start.
+    pub fn start(&mut self) -> Result<()> {
+        let hooks = if self.state.late_hooks { Some(self.spec()?.hooks.unwrap_or_default()) } else { None };
+        match self.waiting.take() {
+            Some((mut child, plan)) => {
+                child.proceed(&self.start_state(hooks.is_some()))?;
+                child.wait_exec(&plan)?;
+                child.release();
+            }
+            None => self.open_gate(hooks.is_some())?,
+        }
+        let Some(hooks) = hooks.filter(|hooks| !hooks.poststart.is_empty()) else { return Ok(()) };
+        let state = OciState::for_hooks(&self.state, Status::Running).to_json();
+        let run = hooks::run_all(&hooks.poststart, &state, &self.state.bundle);
+        if run.is_err() {
+            // runtime.md: a container whose poststart hook failed is stopped.
+            self.kill(Signal::KILL, true)?;
+        }
+        run
+    }
+
+    /// What hooks in the container are told.
+    fn start_state(&self, hooks: bool) -> Vec<u8> {
+        if hooks { OciState::for_hooks(&self.state, Status::Created).to_json() } else { Vec::new() }
+    }
+
+    fn open_gate(&mut self, hooks: bool) -> Result<()> {
+        let Some(connection) = gate::connect(self.dir.get().as_fd())? else {
+            return Err(self.not_startable());
+        };
+        spawn::send_continue(connection.as_fd(), &self.start_state(hooks))?;
+        match spawn::receive(connection.as_fd())? {
+            None => Ok(()),
+            Some(Message { record, .. }) if record.kind == Kind::Failed => {
+                Err(self.compile_again()?.step_error(&record).into())
+            }
+            Some(Message { record, .. }) => {
+                let message = format!("init sent {:?} out of turn", record.kind);
+                Err(Error::WrongState { message })
+            }
+        }
+    }
+
+    fn not_startable(&self) -> Error {
+        let message = match self.status() {
+            Ok(Status::Stopped) => "cannot start a container that has stopped",
+            Ok(Status::Running | Status::Paused) => "cannot start an already running container",
+            _ => "cannot start a container that is not created",
+        };
+        Error::WrongState { message: message.to_owned() }
+    }
+
+    /// The Plan that the container was made by, to say what a step of it was.
+    fn compile_again(&self) -> Result<Plan> {
+        let options = Options::new(&self.state.bundle)
+            .id(self.state.id.clone())
+            .no_pivot(self.state.no_pivot)
+            .no_new_keyring(!self.state.session_keyring);
+        Plan::compile(&self.spec()?, &options, &Host::probe()?)
+    }
+
+    /// Sends a signal to the first process; with `all` to every process of the container.
+    ///
+    /// SIGKILL reaches every process of a container that has no PID namespace of its own, too.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when the first process is gone.
+    pub fn kill(&self, signal: Signal, all: bool) -> Result<()> {
+        let owns_pids = self.state.new_namespaces & libc::CLONE_NEWPID as u32 != 0;
+        let everyone = all || (signal == Signal::KILL && !owns_pids);
+        if everyone && !self.state.cgroup.is_empty() {
+            if let Some(signal) = orlop_cgroups::Signal::new(signal.number()) {
+                self.cgroup().kill_all(signal)?;
+            }
+            return Ok(());
+        }
+        let process = self.process()?;
+        match process.open()? {
+            Some(pidfd) if process_id::send_signal(pidfd.as_fd(), signal)? => Ok(()),
+            _ => Err(Error::NotRunning(self.state.id.clone())),
+        }
+    }
+
+    fn process(&self) -> Result<ProcessId> {
+        let not_running = || Error::NotRunning(self.state.id.clone());
+        let process = self.state.process.ok_or_else(not_running)?;
+        if process.alive()? && self.state.is_of_this_boot()? { Ok(process) } else { Err(not_running()) }
+    }
+
+    /// The pids of all of the container's processes, in the caller's PID namespace.
+    ///
+    /// # Errors
+    /// When the cgroup can't be read.
+    pub fn processes(&self) -> Result<Vec<u32>> {
+        if self.state.cgroup.is_empty() {
+            let process = self.process()?;
+            return Ok(u32::try_from(process.pid()).into_iter().collect());
+        }
+        Ok(self.cgroup().processes()?)
+    }
+
+    /// Runs a further process in the container.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] when the container is stopped or paused; [`Error::Step`] says what
+    /// failed inside.
+    pub fn exec(&self, options: ExecOptions) -> Result<ExecProcess> {
+        match self.status()? {
+            Status::Stopped | Status::Creating => {
+                let message = "cannot exec in a stopped container".to_owned();
+                return Err(Error::WrongState { message });
+            }
+            Status::Paused if !options.ignore_paused => {
+                let message =
+                    "cannot exec in a paused container (use --ignore-paused to override)".to_owned();
+                return Err(Error::WrongState { message });
+            }
+            _ => {}
+        }
+        let process = self.process()?;
+        let console = options.console_socket.as_deref().map(ConsoleSocket::connect).transpose()?;
+        exec::run(self, process, options, console)
+    }
+
+    /// Removes the container: its cgroup, its state, and its poststop hooks are run.
+    ///
+    /// One that was never started is killed; one that runs is refused, unless `force` is given.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] when it runs; otherwise what could not be removed.
+    pub fn delete(mut self, force: bool) -> Result<Vec<String>> {
+        self.waiting = None;
+        let status = self.status()?;
+        if !force && !matches!(status, Status::Stopped | Status::Created) {
+            let message = format!(
+                "cannot delete container {} that is not stopped: {status}",
+                self.state.id
+            );
+            return Err(Error::WrongState { message });
+        }
+        let Self { dir, state, .. } = self;
+        let dir = dir.into_locked()?;
+        // Another command may have finished what was begun, before the lock was ours.
+        let state = dir.state().unwrap_or(state);
+        remove(dir, &state)
+    }
+
+    /// Removes whatever a directory stands for, readable or not.
+    pub(crate) fn remove_by_force(dir: ContainerDir) -> Result<Vec<String>> {
+        let dir = dir.lock(LOCK_LIMIT)?;
+        match dir.state() {
+            Ok(state) => remove(dir, &state),
+            Err(Error::NotFound(_)) => dir.remove().map(|()| Vec::new()),
+            Err(_) => {
+                // The record is damaged; the configuration still tells where the cgroup is.
+                if let Some(cgroup) = cgroup_of_config(&dir) {
+                    clear(&cgroup)?;
+                }
+                dir.remove().map(|()| Vec::new())
+            }
+        }
+    }
+}
+
+fn cgroup_of(state: &State) -> Cgroup {
+    let record: Vec<RecordedPath> = state
+        .cgroup
+        .iter()
+        .map(|place| RecordedPath { hierarchy: place.hierarchy.clone(), path: place.path.clone() })
+        .collect();
+    Cgroup::open(&record)
+}
+
+fn cgroup_of_config(dir: &ContainerDir) -> Option<Cgroup> {
+    let spec = Spec::from_slice(&dir.load_config().ok()?).ok()?;
+    let host = Host::probe().ok()?;
+    let options = Options::new("/").id(dir.id().clone());
+    let plan = Plan::compile(&spec, &options, &host).ok()?;
+    let path = plan.cgroup?.path;
+    Some(Cgroup::open(&Cgroup::plan_paths(&host.cgroups, &path)))
+}
+
+/// Kills what is in a cgroup, and removes it.
+fn clear(cgroup: &Cgroup) -> Result<()> {
+    cgroup.kill_all(orlop_cgroups::Signal::KILL)?;
+    Ok(cgroup.destroy()?)
+}
+
+/// Kills what runs, removes what is there, and says which poststop hooks failed.
+fn remove(dir: LockedDir, state: &State) -> Result<Vec<String>> {
+    kill_first_process(state)?;
+    if !state.cgroup.is_empty() {
+        let cgroup = cgroup_of(state);
+        let may_have_more = state.new_namespaces & libc::CLONE_NEWPID as u32 == 0
+            || state.phase == Phase::Creating;
+        if may_have_more {
+            clear(&cgroup)?;
+        } else {
+            cgroup.destroy()?;
+        }
+    }
+    let poststop = if state.late_hooks { poststop_hooks(&dir) } else { Vec::new() };
+    let told = OciState::for_hooks(state, Status::Stopped).to_json();
+    dir.remove()?;
+    // runtime.md: a failing poststop hook is a warning, and the others still run.
+    let failed = poststop.iter().filter_map(|hook| hooks::run(hook, &told, &state.bundle).err());
+    Ok(failed.map(|error| error.to_string()).collect())
+}
+
+fn poststop_hooks(dir: &ContainerDir) -> Vec<Hook> {
+    let spec = dir.load_config().ok().and_then(|config| Spec::from_slice(&config).ok());
+    spec.and_then(|spec| spec.hooks).map(|hooks| hooks.poststop).unwrap_or_default()
+}
+
+fn kill_first_process(state: &State) -> Result<()> {
+    let Some(process) = state.process else { return Ok(()) };
+    if !state.is_of_this_boot()? {
+        return Ok(());
+    }
+    let Some(pidfd) = process.open()? else { return Ok(()) };
+    process_id::send_signal(pidfd.as_fd(), Signal::KILL)?;
+    if process_id::wait_exit(pidfd.as_fd(), KILL_LIMIT)? {
+        return Ok(());
+    }
+    let operation = format!("wait for the killed init of container {}", state.id);
+    Err(Error::TimedOut { operation, seconds: KILL_LIMIT.as_secs() })
+}

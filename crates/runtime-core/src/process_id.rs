@@ -1,0 +1,230 @@
+//! Which process is meant, in a form that outlives the caller: pid and start time.
+//!
+//! The kernel gives a pid to another process as soon as its last owner is reaped. Together with
+//! the moment of its start it names one process until the machine restarts.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::error::{Context, Error, Result};
+use crate::poll::poll_until;
+use crate::signal::Signal;
+use crate::sys;
+
+/// A process, by pid and by when it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProcessId {
+    #[serde(deserialize_with = "positive")]
+    pid: i32,
+    /// Clock ticks since the machine started: field 22 of `/proc/<pid>/stat`.
+    start_time: u64,
+}
+
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    let pid = i32::deserialize(deserializer)?;
+    if pid > 0 { Ok(pid) } else { Err(de::Error::custom("a pid is greater than 0")) }
+}
+
+impl ProcessId {
+    /// The process that has this pid now.
+    ///
+    /// # Errors
+    /// When there is none, or `/proc` can't be read.
+    pub(crate) fn of(pid: i32) -> Result<Self> {
+        match Stat::read(pid)? {
+            Some(stat) => Ok(Self { pid, start_time: stat.start_time }),
+            None => Err(Error::system(format!("look at process {pid}"), Errno::SRCH)),
+        }
+    }
+
+    /// The process's pid.
+    pub(crate) fn pid(self) -> i32 {
+        self.pid
+    }
+
+    /// Whether the process still runs: neither gone, nor a zombie, nor its pid another's.
+    pub(crate) fn alive(self) -> Result<bool> {
+        let stat = Stat::read(self.pid)?;
+        Ok(stat.is_some_and(|stat| stat.start_time == self.start_time && !stat.is_dead()))
+    }
+
+    /// A descriptor that stands for the process (`pidfd_open(2)`); `None` when it does not run.
+    pub(crate) fn open(self) -> Result<Option<OwnedFd>> {
+        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
+        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            // EINVAL and ENOENT: the number belongs to a thread of another process by now.
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => return Ok(None),
+            Err(errno) => {
+                return Err(Error::system(format!("open process {}", self.pid), errno));
+            }
+        };
+        // The descriptor was opened by number: only now is it sure whose number that is.
+        Ok(self.alive()?.then_some(pidfd))
+    }
+}
+
+/// Sends a signal to the process that the descriptor stands for. `false` when it is gone.
+pub(crate) fn send_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<bool> {
+    match sys::pidfd_send_signal(pidfd, signal.number()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(false),
+        Err(error) => Err(Error::system(format!("send {signal}"), error)),
+    }
+}
+
+/// Waits until the process has ended, at most for so long. `false` when it still runs.
+pub(crate) fn wait_exit(pidfd: BorrowedFd<'_>, limit: Duration) -> Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    let ready = poll_until(&mut fds, Instant::now().checked_add(limit))
+        .context(|| "wait for a process to end".to_owned())?;
+    Ok(ready > 0)
+}
+
+/// What `/proc/<pid>/stat` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    state: u8,
+    threads: u64,
+    start_time: u64,
+}
+
+impl Stat {
+    /// `None` when there is no process with this pid.
+    fn read(pid: i32) -> Result<Option<Self>> {
+        let path = format!("/proc/{pid}/stat");
+        // The fields that count end long before this, and the rest may be cut off.
+        let mut buffer = [0; 1024];
+        let length = match read_start(&path, &mut buffer) {
+            Ok(length) => length,
+            Err(Errno::NOENT | Errno::SRCH) => return Ok(None),
+            Err(errno) => return Err(Error::system(format!("read {path}"), errno)),
+        };
+        let malformed = || io::Error::new(io::ErrorKind::InvalidData, "it is not a process's status");
+        let stat = Self::parse(&buffer[..length]);
+        stat.ok_or_else(|| Error::system(format!("read {path}"), malformed())).map(Some)
+    }
+
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        // The program's name, in parentheses, may hold anything, parentheses too; nothing after
+        // it does.
+        let end = text.iter().rposition(|&byte| byte == b')')?;
+        let mut fields = std::str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace();
+        let [state] = fields.next()?.as_bytes() else { return None };
+        // Counted as proc(5) does, the state being field 3.
+        let threads = fields.nth(20 - 4)?.parse().ok()?;
+        let start_time = fields.nth(22 - 21)?.parse().ok()?;
+        Some(Self { state: *state, threads, start_time })
+    }
+
+    /// A first thread that ended before the others is a zombie, too, but the process goes on.
+    fn is_dead(self) -> bool {
+        matches!(self.state, b'X' | b'x') || (self.state == b'Z' && self.threads <= 1)
+    }
+}
+
+fn read_start(path: &str, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    retry_on_intr(|| rustix::io::read(file.as_fd(), &mut *buffer))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::process::{Child, Command};
+    use std::time::Duration;
+
+    use super::{ProcessId, Stat, send_signal, wait_exit};
+
+    fn line(name: &str, state: &str, threads: u32, start: u64) -> String {
+        format!("7 ({name}) {state} 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 {threads} 0 {start} 9 1")
+    }
+
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("1000").spawn().unwrap()
+    }
+
+    #[test]
+    fn the_name_may_hold_anything() {
+        for name in ["sleep", "a) R 1 (b", ") (", "(((", ")))", "x\n) Z 1", ""] {
+            let stat = Stat::parse(line(name, "S", 1, 4711).as_bytes()).unwrap();
+            assert_eq!((stat.state, stat.threads, stat.start_time), (b'S', 1, 4711), "{name:?}");
+        }
+        assert!(Stat::parse(b"7 (\xff\xfe) S 1 7 7 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 5 9").is_some());
+    }
+
+    #[test]
+    fn what_is_cut_off_or_foreign_is_refused() {
+        let whole = line("x", "S", 1, 4711);
+        let enough = whole.len() - " 9 1".len() - "4711".len();
+        for end in 0..enough {
+            assert_eq!(Stat::parse(&whole.as_bytes()[..end]), None, "{end}");
+        }
+        assert_eq!(Stat::parse(line("x", "SS", 1, 1).as_bytes()), None);
+        assert_eq!(Stat::parse(line("x", "S", 1, 1).replace(" 20 0 1", " 20 0 -1").as_bytes()), None);
+    }
+
+    #[test]
+    fn a_zombie_is_dead_unless_other_threads_go_on() {
+        let dead = |state, threads| {
+            Stat::parse(line("x", state, threads, 1).as_bytes()).unwrap().is_dead()
+        };
+        assert!(dead("Z", 1) && dead("X", 1));
+        assert!(!dead("Z", 2) && !dead("D", 1) && !dead("T", 1));
+    }
+
+    #[test]
+    fn a_process_is_alive_until_it_is_a_zombie() {
+        let mut child = sleeper();
+        let id = ProcessId::of(child.id().try_into().unwrap()).unwrap();
+        assert!(id.alive().unwrap());
+        let pidfd = id.open().unwrap().unwrap();
+        assert!(!wait_exit(pidfd.as_fd(), Duration::from_millis(1)).unwrap());
+        assert!(send_signal(pidfd.as_fd(), "KILL".parse().unwrap()).unwrap());
+        assert!(wait_exit(pidfd.as_fd(), Duration::from_secs(10)).unwrap());
+        assert!(!id.alive().unwrap());
+        assert!(id.open().unwrap().is_none());
+        child.wait().unwrap();
+        assert!(!id.alive().unwrap());
+        assert!(!send_signal(pidfd.as_fd(), "KILL".parse().unwrap()).unwrap());
+        assert!(ProcessId::of(id.pid()).is_err());
+    }
+
+    #[test]
+    fn another_process_with_the_pid_is_not_the_same() {
+        let mut child = sleeper();
+        let id = ProcessId::of(child.id().try_into().unwrap()).unwrap();
+        let other = ProcessId { start_time: id.start_time - 1, ..id };
+        assert!(!other.alive().unwrap());
+        assert!(other.open().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn real_time_signals_arrive() {
+        use std::os::unix::process::ExitStatusExt;
+        let mut child = sleeper();
+        let id = ProcessId::of(child.id().try_into().unwrap()).unwrap();
+        let pidfd = id.open().unwrap().unwrap();
+        assert!(send_signal(pidfd.as_fd(), "RTMIN+3".parse().unwrap()).unwrap());
+        assert_eq!(child.wait().unwrap().signal(), Some(37));
+    }
+
+    #[test]
+    fn only_a_real_pid_is_read() {
+        let read = serde_json::from_str::<ProcessId>;
+        assert!(read(r#"{"pid":1,"startTime":2}"#).is_ok());
+        for bad in [r#"{"pid":0,"startTime":2}"#, r#"{"pid":-1,"startTime":2}"#, r#"{"pid":1}"#] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

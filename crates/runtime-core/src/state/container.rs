@@ -1,0 +1,386 @@
+//! One container's directory: claimed, looked at, or locked and changed.
+
+use std::ffi::CStr;
+use std::io;
+use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{
+    AtFlags, Dir, Mode, OFlags, RenameFlags, fstat, openat, renameat, renameat_with, statat,
+    unlinkat,
+};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::lock::{self, lock_within, try_lock};
+use super::record::{MAX_SIZE, State, state_error};
+use super::root::StateRoot;
+use crate::error::{Context, Error, Result};
+use crate::gate;
+use crate::id::ContainerId;
+
+const STATE: &str = "state.json";
+/// What `state.json` is called until it is whole.
+const NEW_STATE: &str = "state.json.new";
+const CONFIG: &str = "config.json";
+
+/// The largest `config.json` that is read back, in bytes.
+const MAX_CONFIG: usize = 16 << 20;
+
+/// An id taken for a new container, its directory locked. Dropped before [`Claim::record`], it
+/// gives the id back.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    /// Present until recorded.
+    dir: Option<LockedDir>,
+}
+
+/// What came of trying to take an id.
+pub(super) enum Taken {
+    Mine(Claim),
+    /// A container has it, or will have.
+    Others,
+    /// Somebody removed the directory meanwhile.
+    Vanished,
+}
+
+impl Claim {
+    /// Locks a directory that this caller just made. Between the two calls another `create` may
+    /// have taken it for an abandoned one: [`Claim::record`] finds that out.
+    pub(super) fn fresh(root: &StateRoot, id: &ContainerId) -> Result<Taken> {
+        let Some(dir) = ContainerDir::open_unchecked(root, id)? else { return Ok(Taken::Vanished) };
+        Ok(match dir.try_lock()? {
+            Some(dir) => Taken::Mine(Self { dir: Some(dir) }),
+            None => Taken::Others,
+        })
+    }
+
+    /// Takes over a directory that was there, if a `create` left it that was killed before it
+    /// recorded anything.
+    pub(super) fn abandoned(root: &StateRoot, id: &ContainerId) -> Result<Taken> {
+        let Some(dir) = ContainerDir::open(root, id)? else { return Ok(Taken::Vanished) };
+        let Some(dir) = dir.try_lock()? else { return Ok(Taken::Others) };
+        if !dir.is_at_its_name()? {
+            return Ok(Taken::Vanished);
+        }
+        if dir.has_state()? {
+            return Ok(Taken::Others);
+        }
+        dir.sweep()?;
+        Ok(Taken::Mine(Self { dir: Some(dir) }))
+    }
+
+    /// Writes the first record, which makes the id the container's. To be called before anything
+    /// that the record names is made.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when another `create` was faster.
+    pub(crate) fn record(mut self, state: &State) -> Result<LockedDir> {
+        let Some(dir) = &self.dir else { return Err(Error::Exists(state.id.clone())) };
+        match dir.write_new(STATE, &state.to_json(&dir.path_of(STATE))?, Overwrite::No) {
+            Ok(()) => {}
+            // ENOENT: the directory is gone, its name another's.
+            Err(Errno::EXIST | Errno::NOENT) => return Err(Error::Exists(state.id.clone())),
+            Err(errno) => return Err(dir.not_written(STATE, errno)),
+        }
+        self.dir.take().ok_or_else(|| Error::Exists(state.id.clone()))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(dir) = &self.dir
+            && dir.is_at_its_name().unwrap_or(false)
+            && !dir.has_state().unwrap_or(true)
+        {
+            let _ = dir.sweep();
+            let _ = dir.remove_directory();
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overwrite {
+    Yes,
+    No,
+}
+
+/// A container's directory, open for looking.
+#[derive(Debug)]
+pub(crate) struct ContainerDir {
+    dir: OwnedFd,
+    root: StateRoot,
+    id: ContainerId,
+    /// Whether this descriptor holds the lock.
+    locked: bool,
+}
+
+/// A container's directory that nobody else may change as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct LockedDir(ContainerDir);
+
+impl Deref for LockedDir {
+    type Target = ContainerDir;
+
+    fn deref(&self) -> &ContainerDir {
+        &self.0
+    }
+}
+
+impl ContainerDir {
+    /// Opens the directory; `None` when it is not there. One that belongs to another user is
+    /// refused: what it says would be done with this user's rights.
+    pub(super) fn open(root: &StateRoot, id: &ContainerId) -> Result<Option<Self>> {
+        let Some(dir) = Self::open_unchecked(root, id)? else { return Ok(None) };
+        let stat = fstat(&dir.dir).context(|| format!("look at {}", dir.path().display()))?;
+        let user = rustix::process::geteuid().as_raw();
+        if stat.st_uid != user {
+            let message = format!("it belongs to user {}, this is user {user}", stat.st_uid);
+            return Err(state_error(&dir.path(), message));
+        }
+        Ok(Some(dir))
+    }
+
+    fn open_unchecked(root: &StateRoot, id: &ContainerId) -> Result<Option<Self>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let path = || root.path().join(id.as_str());
+        match openat(root.as_fd(), id.as_str(), flags, Mode::empty()) {
+            Ok(dir) => Ok(Some(Self { dir, root: root.clone(), id: id.clone(), locked: false })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                Err(state_error(&path(), "it is not a container's directory"))
+            }
+            Err(errno) => Err(Error::system(format!("open {}", path().display()), errno)),
+        }
+    }
+
+    /// The container's id.
+    pub(crate) fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// The directory's path, for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.root.path().join(self.id.as_str())
+    }
+
+    /// The directory itself.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    fn path_of(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// Reads `state.json`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none; [`Error::State`] when it can't be understood.
+    pub(crate) fn state(&self) -> Result<State> {
+        let path = self.path_of(STATE);
+        match self.read(STATE, MAX_SIZE) {
+            Ok(json) => State::from_json(&json, &self.id, &path),
+            Err(Errno::NOENT) => Err(Error::NotFound(self.id.clone())),
+            Err(errno) => Err(state_error(&path, io::Error::from(errno))),
+        }
+    }
+
+    /// Reads the copy of the container's `config.json`.
+    pub(crate) fn load_config(&self) -> Result<Vec<u8>> {
+        let path = self.path_of(CONFIG);
+        let config = self.read(CONFIG, MAX_CONFIG);
+        let config = config.map_err(|errno| state_error(&path, io::Error::from(errno)))?;
+        if config.len() > MAX_CONFIG {
+            return Err(state_error(&path, format!("it has more than {MAX_CONFIG} bytes")));
+        }
+        Ok(config)
+    }
+
+    /// Reads a file, at most one byte more than `limit`.
+    fn read(&self, name: &str, limit: usize) -> rustix::io::Result<Vec<u8>> {
+        // Not to wait, should somebody have put a fifo there.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = retry_on_intr(|| openat(&self.dir, name, flags, Mode::empty()))?;
+        let mut content = vec![0; 4096];
+        let mut length = 0;
+        while length <= limit {
+            if length == content.len() {
+                content.resize((length * 4).min(limit + 1), 0);
+            }
+            match retry_on_intr(|| rustix::io::read(&file, &mut content[length..]))? {
+                0 => break,
+                count => length += count,
+            }
+        }
+        content.truncate(length);
+        Ok(content)
+    }
+
+    fn has_state(&self) -> Result<bool> {
+        match statat(&self.dir, STATE, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => {
+                let path = self.path_of(STATE);
+                Err(Error::system(format!("look at {}", path.display()), errno))
+            }
+        }
+    }
+
+    /// Waits for the lock, to change the container.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] when somebody else holds it for longer than `limit`;
+    /// [`Error::NotFound`] when the container is gone by then.
+    pub(crate) fn lock(mut self, limit: Duration) -> Result<LockedDir> {
+        self.take_lock(lock::Mode::Exclusive, limit)?;
+        Ok(LockedDir(self))
+    }
+
+    /// Waits for the lock, to use the container while nobody changes it.
+    ///
+    /// # Errors
+    /// Those of [`ContainerDir::lock`].
+    pub(crate) fn lock_shared(mut self, limit: Duration) -> Result<Self> {
+        self.take_lock(lock::Mode::Shared, limit)?;
+        Ok(self)
+    }
+
+    fn take_lock(&mut self, mode: lock::Mode, limit: Duration) -> Result<()> {
+        let operation = || format!("lock {}", self.path().display());
+        if !lock_within(self.as_fd(), mode, limit).context(operation)? {
+            let operation = format!("wait for another command on container {}", self.id);
+            return Err(Error::TimedOut { operation, seconds: limit.as_secs() });
+        }
+        self.locked = true;
+        if self.is_at_its_name()? { Ok(()) } else { Err(Error::NotFound(self.id.clone())) }
+    }
+
+    fn try_lock(mut self) -> Result<Option<LockedDir>> {
+        let locked = try_lock(self.as_fd(), lock::Mode::Exclusive)
+            .context(|| format!("lock {}", self.path().display()))?;
+        self.locked = locked;
+        Ok(locked.then(|| LockedDir(self)))
+    }
+
+    /// Whether somebody else changes the container now.
+    pub(super) fn is_held_by_another(&self) -> Result<bool> {
+        if self.locked {
+            return Ok(false);
+        }
+        lock::is_held(self.as_fd()).context(|| format!("lock {}", self.path().display()))
+    }
+
+    /// Whether this is still the directory of that name: it may have been removed, and another
+    /// made, before it was locked.
+    fn is_at_its_name(&self) -> Result<bool> {
+        let context = || format!("look at {}", self.path().display());
+        let mine = fstat(&self.dir).context(context)?;
+        match statat(self.root.as_fd(), self.id.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => Ok((there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno).context(context),
+        }
+    }
+}
+
+impl LockedDir {
+    /// Replaces `state.json`.
+    pub(crate) fn write_state(&self, state: &State) -> Result<()> {
+        self.replace(STATE, &state.to_json(&self.path_of(STATE))?)
+    }
+
+    /// Keeps a copy of the container's configuration.
+    pub(crate) fn save_config(&self, config: &[u8]) -> Result<()> {
+        self.write_file(CONFIG, config).map_err(|errno| self.not_written(CONFIG, errno))
+    }
+
+    fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
+        let written = self.write_new(name, content, Overwrite::Yes);
+        written.map_err(|errno| self.not_written(name, errno))
+    }
+
+    fn not_written(&self, name: &str, errno: Errno) -> Error {
+        Error::system(format!("write {}", self.path_of(name).display()), errno)
+    }
+
+    /// Writes beside the file and renames, so that nobody ever reads half of it. No fsync: the
+    /// root lies on a tmpfs, and after a restart no container of before is alive anyway.
+    fn write_new(&self, name: &str, content: &[u8], overwrite: Overwrite) -> rustix::io::Result<()> {
+        let renamed = self.write_file(NEW_STATE, content).and_then(|()| match overwrite {
+            Overwrite::Yes => renameat(&self.dir, NEW_STATE, &self.dir, name),
+            Overwrite::No => {
+                renameat_with(&self.dir, NEW_STATE, &self.dir, name, RenameFlags::NOREPLACE)
+            }
+        });
+        if renamed.is_err() {
+            let _ = unlinkat(&self.dir, NEW_STATE, AtFlags::empty());
+        }
+        renamed
+    }
+
+    fn write_file(&self, name: &str, content: &[u8]) -> rustix::io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+        let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR)?;
+        let mut rest = content;
+        while !rest.is_empty() {
+            match retry_on_intr(|| rustix::io::write(&file, rest))? {
+                0 => return Err(Errno::IO),
+                count => rest = &rest[count..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the directory and all that lies in it, `state.json` last: killed half-way, it can
+    /// be done again.
+    ///
+    /// # Errors
+    /// When there is a directory in it, which no version of this program makes.
+    pub(crate) fn remove(self) -> Result<()> {
+        for name in [gate::NAME, CONFIG, STATE] {
+            match unlinkat(&self.dir, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(self.not_removed(Path::new(name), errno)),
+            }
+        }
+        match self.remove_directory() {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOTEMPTY) => self.sweep()?,
+            Err(errno) => return Err(self.not_removed(Path::new(""), errno)),
+        }
+        self.remove_directory().map_err(|errno| self.not_removed(Path::new(""), errno))
+    }
+
+    fn remove_directory(&self) -> rustix::io::Result<()> {
+        unlinkat(self.root.as_fd(), self.id.as_str(), AtFlags::REMOVEDIR)
+    }
+
+    /// Removes all files: what killed processes left.
+    fn sweep(&self) -> Result<()> {
+        let context = || format!("list {}", self.path().display());
+        for entry in Dir::read_from(&self.dir).context(context)? {
+            let entry = entry.context(context)?;
+            let name: &CStr = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            match unlinkat(&self.dir, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => {
+                    let name = name.to_string_lossy().into_owned();
+                    return Err(self.not_removed(Path::new(&name), errno));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn not_removed(&self, name: &Path, errno: Errno) -> Error {
+        let path = self.path().join(name);
+        Error::system(format!("remove {}", path.display()), errno)
+    }
+}

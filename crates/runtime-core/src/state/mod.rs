@@ -1,0 +1,30 @@
+//! What is known about containers, on disk.
+//!
+//! ```text
+//! <root>/             0700; by default on a tmpfs below /run
+//!   <id>/             0700; made exclusively: it claims the id, and it is itself the lock (flock)
+//!     state.json      what was made for the container, written before it is made
+//!     config.json     the container's Spec, as it was given
+//!     gate            the socket at which a created container waits
+//! ```
+//!
+//! A directory without `state.json` whose lock is free is what a `create` left that was killed
+//! before it made anything: the id is free.
+
+mod container;
+mod lock;
+mod oci;
+mod record;
+mod root;
+mod status;
+
+pub(crate) use container::{Claim, ContainerDir, LockedDir};
+pub use oci::OciState;
+pub(crate) use record::{CgroupPlace, FileId, Phase, State};
+pub(crate) use root::StateRoot;
+pub use status::Status;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

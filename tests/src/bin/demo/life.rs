@@ -1,0 +1,116 @@
+//! The life of a container, step by step, each beside the same step of other runtimes.
+
+use std::path::PathBuf;
+
+use orlop_tests::{Bundle, Fixture, Output, stats};
+use serde_json::Value;
+
+use crate::paper::Paper;
+use crate::{Result, bundle, label};
+
+/// How often each runtime takes all steps; they take turns.
+const ROUNDS: usize = 10;
+
+const STEPS: [&str; 6] = ["create", "state", "start", "exec true", "kill KILL", "delete"];
+
+/// The width of a runtime's column.
+const COLUMN: usize = 20;
+
+/// A runtime with its own state, and the milliseconds of each step.
+struct Contender {
+    label: String,
+    fixture: Fixture,
+    bundle: Bundle,
+    times: [Vec<f64>; STEPS.len()],
+}
+
+/// Prints the table; the first program is the one that the others are compared with.
+pub(crate) fn show(paper: &Paper, programs: &[PathBuf], config: &Value) -> Result<()> {
+    let mut contenders = Vec::new();
+    for program in programs {
+        let fixture = Fixture::of("demo", program);
+        let bundle = bundle(&fixture.file("life"), config, &["sleep", "60"])?;
+        contenders.push(Contender {
+            label: label(fixture.runtime()),
+            fixture,
+            bundle,
+            times: Default::default(),
+        });
+    }
+    // One round for the caches, which is not counted.
+    for round in 0..=ROUNDS {
+        for contender in &mut contenders {
+            contender.live(round > 0)?;
+        }
+    }
+    for contender in &contenders {
+        contender.fixture.assert_clean();
+    }
+    print(paper, &contenders);
+    Ok(())
+}
+
+impl Contender {
+    /// One container from `create` to `delete`.
+    fn live(&mut self, counted: bool) -> Result<()> {
+        let container = self.fixture.container(&self.bundle);
+        for (step, times) in STEPS.iter().zip(&mut self.times) {
+            let output = match *step {
+                "exec true" => container.exec(&["true"]),
+                "kill KILL" => container.kill("KILL"),
+                verb => container.call(verb).run(),
+            };
+            if !output.status.success() {
+                container.delete_force();
+                return Err(output.to_string().into());
+            }
+            if counted {
+                times.push(milliseconds(&output));
+            }
+            if *step == "kill KILL" {
+                container.wait_for("stopped");
+            }
+        }
+        Ok(())
+    }
+
+    /// The median of each step, and of all together.
+    fn medians(&self) -> Vec<f64> {
+        let of_steps = self.times.iter().map(|times| stats::median(times));
+        let rounds: Vec<f64> = (0..ROUNDS)
+            .map(|round| self.times.iter().map(|times| times[round]).sum())
+            .collect();
+        of_steps
+            .chain([stats::median(&rounds)])
+            .map(Option::unwrap_or_default)
+            .collect()
+    }
+}
+
+fn milliseconds(output: &Output) -> f64 {
+    output.elapsed.as_secs_f64() * 1e3
+}
+
+fn print(paper: &Paper, contenders: &[Contender]) {
+    let title = format!("The life of a container, in milliseconds (median of {ROUNDS} rounds)");
+    paper.line(&format!("\n{}\n", paper.bold(title)));
+    let mut head = format!("  {:<14}", "");
+    for contender in contenders {
+        head.push_str(&format!("{:<COLUMN$}", contender.label));
+    }
+    paper.line(&paper.bold(head.trim_end()));
+    let medians: Vec<Vec<f64>> = contenders.iter().map(Contender::medians).collect();
+    for (row, name) in STEPS.iter().chain(&["all of them"]).enumerate() {
+        let mut line = format!("  {name:<14}");
+        for (column, medians) in medians.iter().enumerate() {
+            let time = medians[row];
+            let cell = format!("{time:.2}");
+            let factor = match medians.first().zip(medians.get(row)) {
+                _ if column == 0 => String::new(),
+                _ => format!("{:.0}×", time / first(&medians_of(contenders), row)),
+            };
+            line.push_str(&format!("{cell:<8}{factor:<12}"));
+        }
+        paper.line(line.trim_end());
+    }
+}

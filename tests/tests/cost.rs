@@ -1,0 +1,85 @@
+//! What a `create` of the default configuration may cost, pinned.
+
+use orlop_tests::locate;
+use orlop_tests::{Fixture, skip, test_name};
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// Calls of all processes, init's until it waits to be started.
+const SYSTEM_CALLS: usize = 300;
+
+/// Runs `create` under strace and returns its log.
+#[track_caller]
+fn traced_create(fixture: &Fixture) -> Option<String> {
+    locate::in_path("strace")?;
+    let log = fixture.file("strace");
+    let pid_file = fixture.file("pid");
+    let bundle = fixture.bundle().args(&["sleep", "60"]).written();
+    let container = fixture.container(&bundle);
+    let runtime = fixture.runtime().clone().with_prefix(&[
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        log.to_str().expect("an ASCII path"),
+    ]);
+    // strace follows init, and so stays as long as the container.
+    let running = runtime
+        .command("create")
+        .args(["--bundle".as_ref(), bundle.path().as_os_str()])
+        .args(["--pid-file".as_ref(), pid_file.as_os_str()])
+        .arg(container.id())
+        .start();
+    let end = Instant::now() + Duration::from_secs(10);
+    while fs::metadata(&pid_file).map_or(0, |meta| meta.len()) == 0
+        || container.status() != "created"
+    {
+        assert!(Instant::now() < end, "not created under strace within 10 s");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let text = fs::read_to_string(&log).expect("read strace's log");
+    container.delete_force().ok();
+    running.finish();
+    fixture.assert_clean();
+    Some(text)
+}
+
+/// Lines that begin a call.
+fn calls(log: &str) -> impl Iterator<Item = &str> {
+    log.lines().filter(|line| {
+        line.contains('(')
+            && !line.contains(" resumed>")
+            && !line.contains("+++")
+            && !line.contains("---")
+    })
+}
+
+#[test]
+fn create_makes_few_system_calls() {
+    let fixture = Fixture::new(test_name!());
+    let Some(log) = traced_create(&fixture) else {
+        skip!("strace is not installed");
+    };
+    let count = calls(&log).count();
+    assert!(
+        count <= SYSTEM_CALLS,
+        "{count} system calls, {SYSTEM_CALLS} allowed"
+    );
+}
+
+#[test]
+fn create_clones_once() {
+    let fixture = Fixture::new(test_name!());
+    let Some(log) = traced_create(&fixture) else {
+        skip!("strace is not installed");
+    };
+    let clones: Vec<&str> = calls(&log)
+        .filter(|line| {
+            ["clone(", "clone3(", "fork(", "vfork("]
+                .iter()
+                .any(|name| line.contains(name))
+        })
+        .collect();
+    assert_eq!(clones.len(), 1, "{}", clones.join("\n"));
+}
