@@ -85,13 +85,19 @@ impl Fixture {
         }
     }
 
-    /// Runs every command in a private mount namespace with that view.
+    /// Runs every command in a private mount namespace with that view; with the linker of
+    /// `ORLOP_TEST_LINKER` if the view has none.
     ///
     /// # Panics
     /// When the program `view` is not built.
     #[must_use]
     #[track_caller]
     pub fn viewed(mut self, view: &View) -> Self {
+        let linker = env::var_os("ORLOP_TEST_LINKER").map(PathBuf::from);
+        let view = &View {
+            cgroups: view.cgroups,
+            linker: view.linker.clone().or(linker),
+        };
         self.runtime = self
             .runtime
             .clone()

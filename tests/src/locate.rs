@@ -36,6 +36,29 @@ pub fn runtime_under_test() -> io::Result<PathBuf> {
         })
 }
 
+/// The runtime under test, built with the feature `failpoints`: `$ORLOP_RUNC_FAILPOINTS`, else from
+/// `failpoints/` in the target folder.
+///
+/// # Errors
+/// `NotFound` with what to do.
+pub fn runtime_with_failpoints() -> io::Result<PathBuf> {
+    if let Some(path) = env::var_os("ORLOP_RUNC_FAILPOINTS") {
+        return Ok(path.into());
+    }
+    let target = target_dir()?.join("failpoints");
+    ["release", "debug"]
+        .iter()
+        .map(|profile| target.join(profile).join("orlop-runc"))
+        .find(|path| is_executable(path))
+        .ok_or_else(|| {
+            not_found(&format!(
+                "no orlop-runc in {0}: run `cargo build -p orlop-runc --features \
+                 orlop/failpoints --target-dir {0}` or set ORLOP_RUNC_FAILPOINTS",
+                target.display()
+            ))
+        })
+}
+
 /// A program of this package, such as `view`, built beside the running one.
 ///
 /// # Errors

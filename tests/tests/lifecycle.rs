@@ -124,7 +124,7 @@ fn run_hands_signals_on() {
         state.status.success() && state.json()["status"] == "running"
     });
     std::thread::sleep(Duration::from_millis(200));
-    let pid = rustix::process::Pid::from_raw(running.pid().cast_signed()).unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(running.pid()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let output = running.finish();
     assert_eq!(output.code(), 3, "{output}");

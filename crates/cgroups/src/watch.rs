@@ -27,7 +27,7 @@ pub enum Event {
     MemoryLevel(MemoryLevel),
     /// Tasks waited longer than the threshold of [`Watch::pressure`].
     Pressure(Resource),
-    /// The last process has gone (v2 and hybrid hosts).
+    /// No process is left, after there were some (v2 and hybrid hosts).
     Empty,
     /// The cgroup was removed. No event comes after it.
     Removed,

@@ -10,16 +10,10 @@ use crate::log::{Format, Log};
 /// Where state is kept without `--root`, below `/run` or `$XDG_RUNTIME_DIR`.
 const STATE_DIRECTORY: &str = "orlop";
 
-/// What to do about cgroups that may not be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rootless {
-    /// Go on without them.
-    Yes,
-    /// Fail.
-    No,
-    /// Go on if the caller is not root, or root only in a user namespace.
-    Auto,
-}
+/// What `--rootless` may say. The library sees for itself what the caller may do.
+const ROOTLESS: [&str; 13] = [
+    "auto", "true", "false", "1", "0", "t", "f", "T", "F", "TRUE", "FALSE", "True", "False",
+];
 
 /// What every command needs to know.
 #[derive(Debug)]
@@ -32,8 +26,6 @@ pub(crate) struct Context {
     pub(crate) root_is_given: bool,
     /// Whether systemd makes the cgroups.
     pub(crate) systemd_cgroup: bool,
-    /// What to do about cgroups that may not be made.
-    pub(crate) rootless: Rootless,
 }
 
 impl Context {
@@ -41,16 +33,13 @@ impl Context {
     pub(crate) fn new(globals: &Matches) -> Result<Self, (Failure, Log)> {
         let log = open_log(globals).map_err(|failure| (failure, Log::standard_error()))?;
         let given = globals.path("root");
-        let rootless = match globals.text("rootless").as_deref() {
-            None | Some("auto") => Rootless::Auto,
-            Some("true" | "1" | "t" | "T" | "TRUE" | "True") => Rootless::Yes,
-            Some("false" | "0" | "f" | "F" | "FALSE" | "False") => Rootless::No,
-            Some(other) => {
-                let message =
-                    format!("invalid value {other:?} for --rootless: true, false or auto");
-                return Err((Failure::new(message), log));
-            }
-        };
+        if let Some(other) = globals
+            .text("rootless")
+            .filter(|when| !ROOTLESS.contains(&when.as_str()))
+        {
+            let message = format!("invalid value {other:?} for --rootless: true, false or auto");
+            return Err((Failure::new(message), log));
+        }
         if given.as_ref().is_some_and(|root| root.as_os_str() == "/") {
             return Err((
                 Failure::new("--root must not be /: state would lie among all files"),
@@ -62,7 +51,6 @@ impl Context {
             root_is_given: given.is_some(),
             root: given.unwrap_or_else(default_root),
             systemd_cgroup: globals.is_set("systemd-cgroup"),
-            rootless,
         })
     }
 }

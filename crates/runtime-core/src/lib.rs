@@ -19,6 +19,9 @@ mod error;
 mod exec;
 #[cfg(feature = "failpoints")]
 pub mod failpoint;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod hooks;
 mod host;

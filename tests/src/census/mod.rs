@@ -24,8 +24,9 @@ pub const TAG_VARIABLE: &str = "ORLOP_TEST_TAG";
 /// Folders in which a runtime might leave files; searched for names with the tag.
 const SHARED_FOLDERS: [&str; 5] = ["/dev/shm", "/run", "/run/lock", "/tmp", "/var/tmp"];
 
-/// What may stay in a state root: crun makes one empty folder there, for all containers to come.
-const ALLOWED: [&str; 1] = [".empty-directory"];
+/// What may stay in a state root: ours keeps compiled filters there for all containers to come, crun
+/// an empty folder.
+const ALLOWED: [&str; 2] = [".empty-directory", "@seccomp"];
 
 /// How long a killed process may take to be reaped by its parent, which is not the runtime.
 const REAPING: Duration = Duration::from_secs(2);

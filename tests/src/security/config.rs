@@ -84,10 +84,8 @@ pub fn user_namespace(bundle: Bundle, first: u32, size: u32) -> Bundle {
 #[must_use]
 pub fn join_namespace(bundle: Bundle, kind: &str, pid: u32) -> Bundle {
     let path = format!("/proc/{pid}/ns/{kind}");
-    without_namespace(bundle, kind).set(
-        "/linux/namespaces/-",
-        json!({ "type": kind, "path": path }),
-    )
+    without_namespace(bundle, kind)
+        .set("/linux/namespaces/-", json!({ "type": kind, "path": path }))
 }
 
 /// Runs as that user.
@@ -99,9 +97,8 @@ pub fn user(bundle: Bundle, uid: u32, gid: u32) -> Bundle {
 /// Removes the member of an object.
 #[must_use]
 pub fn without(mut bundle: Bundle, pointer: &str) -> Bundle {
-    if let Some((parent, name)) = pointer.rsplit_once('/')
-        && let Some(Value::Object(map)) = bundle.config.pointer_mut(parent)
-    {
+    let (parent, name) = pointer.rsplit_once('/').unwrap_or(("", pointer));
+    if let Some(Value::Object(map)) = bundle.config.pointer_mut(parent) {
         map.remove(name);
     }
     bundle

@@ -1,6 +1,7 @@
 //! Where events come from: eventfds on v1, file notifications and pressure
 //! triggers on v2.
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -26,11 +27,19 @@ pub(super) struct Source {
 enum Kind {
     /// An eventfd, signalled for this event and when the cgroup goes.
     V1(Event),
-    /// Notifications of `memory.events` and `cgroup.events`, with what they
-    /// said last.
-    V2 { kills: Option<u64>, populated: bool },
+    /// Notifications of `memory.events` and `cgroup.events`.
+    V2(Notified),
     /// A pressure trigger.
     Pressure(Resource),
+}
+
+/// What is known from notifications so far.
+#[derive(Debug)]
+struct Notified {
+    /// The watch of `cgroup.events`.
+    events: i32,
+    kills: Option<u64>,
+    told_empty: bool,
 }
 
 impl Source {
@@ -56,7 +65,7 @@ impl Source {
         let mask = inotify::WatchFlags::MODIFY
             | inotify::WatchFlags::DELETE_SELF
             | inotify::WatchFlags::DONT_FOLLOW;
-        inotify::add_watch(&fd, dir.join("cgroup.events"), mask).map_err(failed)?;
+        let events = inotify::add_watch(&fd, dir.join("cgroup.events"), mask).map_err(failed)?;
         // Without the memory controller there is none.
         match inotify::add_watch(&fd, dir.join("memory.events"), mask) {
             Ok(_) | Err(Errno::NOENT) => {}
@@ -64,11 +73,15 @@ impl Source {
         }
         // Read after the watch is set, so that nothing falls in between.
         let kills = value_in(dir, "memory.events", "oom_kill");
-        let populated = value_in(dir, "cgroup.events", "populated") == Some(1);
+        let kind = Kind::V2(Notified {
+            events,
+            kills,
+            told_empty: false,
+        });
         Ok(Self {
             fd,
             dir: dir.to_owned(),
-            kind: Kind::V2 { kills, populated },
+            kind,
         })
     }
 
@@ -116,7 +129,7 @@ impl Source {
     pub(super) fn tells_oom(&self) -> Option<Version> {
         match self.kind {
             Kind::V1(Event::Oom) => Some(Version::V1),
-            Kind::V2 { kills: Some(_), .. } => Some(Version::V2),
+            Kind::V2(Notified { kills: Some(_), .. }) => Some(Version::V2),
             _ => None,
         }
     }
@@ -132,18 +145,20 @@ impl Source {
                 events.extend(exists.then_some(*event));
             }
             Kind::Pressure(resource) => events.extend(exists.then_some(Event::Pressure(*resource))),
-            Kind::V2 { kills, populated } => {
-                drain(&self.fd, &self.dir)?;
+            Kind::V2(notified) => {
+                let changed = drain_notifications(&self.fd, &self.dir, notified.events)?;
                 let now = value_in(&self.dir, "memory.events", "oom_kill");
-                if now > *kills && now.is_some() {
+                if now > notified.kills && now.is_some() {
                     events.push(Event::Oom);
-                    *kills = now;
+                    notified.kills = now;
                 }
-                let now = value_in(&self.dir, "cgroup.events", "populated") == Some(1);
-                if *populated && !now {
-                    events.push(Event::Empty);
+                // Notifications come late, and several as one: processes that came and
+                // went in between were there all the same.
+                let empty = value_in(&self.dir, "cgroup.events", "populated") == Some(0);
+                if changed {
+                    events.extend((empty && !notified.told_empty).then_some(Event::Empty));
+                    notified.told_empty = empty;
                 }
-                *populated = now;
             }
         }
         if !exists {
@@ -159,14 +174,24 @@ fn value_in(dir: &Path, file: &str, key: &str) -> Option<u64> {
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// Empties the descriptor; the files are read for what has happened.
+/// Empties an eventfd.
 fn drain(fd: &OwnedFd, dir: &Path) -> Result<()> {
-    let mut buffer = [0; 4096];
+    match retry_on_intr(|| read(fd, &mut [0; 8])) {
+        Ok(_) | Err(Errno::AGAIN) => Ok(()),
+        Err(errno) => Err(Error::io("read events of", dir, errno)),
+    }
+}
+
+/// Takes all notifications; whether one was of this watch.
+fn drain_notifications(fd: &OwnedFd, dir: &Path, watch: i32) -> Result<bool> {
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    let mut reader = inotify::Reader::new(fd, &mut buffer);
+    let mut seen = false;
     loop {
-        match retry_on_intr(|| read(fd, &mut buffer)) {
-            // An eventfd gives its count once, notifications fill the buffer.
-            Ok(n) if n == buffer.len() => {}
-            Ok(_) | Err(Errno::AGAIN) => return Ok(()),
+        match reader.next() {
+            Ok(event) => seen = seen || event.wd() == watch,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(seen),
             Err(errno) => return Err(Error::io("read events of", dir, errno)),
         }
     }

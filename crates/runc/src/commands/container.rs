@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use orlop::{Container, ContainerId, CreateOptions, Runtime};
+use orlop::{Bundle, Container, ContainerId, CreateOptions, Runtime};
 
 use crate::cli::Matches;
-use crate::context::{Context, Rootless};
+use crate::context::Context;
 use crate::failure::Failure;
 
 /// The containers whose state is where the caller says.
@@ -23,47 +23,62 @@ pub(super) fn load(context: &Context, matches: &Matches) -> Result<Container, Fa
     Ok(runtime(context)?.load(&id(matches)?)?)
 }
 
-/// Removes a container.
-pub(super) fn delete(context: &Context, id: &ContainerId, force: bool) -> Result<(), Failure> {
-    runtime(context)?.load(id)?.delete(force)?;
-    Ok(())
+/// Records what went wrong without being a failure.
+pub(super) fn warn(context: &Context, warnings: &[String]) {
+    for warning in warnings {
+        context.log.warn(warning);
+    }
 }
 
-/// A terminal needs somebody to hold its other side: this program, or who listens on a socket.
-pub(super) fn check_terminal(terminal: bool, detach: bool, socket: bool) -> Result<(), Failure> {
-    let message = match (terminal, detach, socket) {
-        (true, true, false) => {
-            "cannot allocate tty if the runtime will detach without setting console socket"
-        }
-        (false, _, true) | (_, false, true) => {
-            "cannot use console socket if the runtime will not detach or allocate tty"
-        }
-        _ => return Ok(()),
-    };
-    Err(Failure::new(message))
+/// Creates the container that the options ask for.
+///
+/// A terminal needs somebody who holds its other side: this program, or who listens on a socket.
+pub(super) fn create(
+    context: &Context,
+    options: CreateOptions,
+    detach: bool,
+) -> Result<Container, Failure> {
+    if options.console_socket.is_some() && (!detach || !has_terminal(&options)?) {
+        return Err(Failure::new(SOCKET_WITHOUT_TERMINAL));
+    }
+    let mut container = runtime(context)?.create(options)?;
+    if detach && container.take_terminal().is_some() {
+        container.delete(true)?;
+        return Err(Failure::new(TERMINAL_WITHOUT_HOLDER));
+    }
+    Ok(container)
+}
+
+/// What runc says, and its callers know, of a terminal without a holder.
+pub(super) const TERMINAL_WITHOUT_HOLDER: &str =
+    "cannot allocate tty if runc will detach without setting console socket";
+
+/// What runc says, and its callers know, of a holder without a terminal.
+pub(super) const SOCKET_WITHOUT_TERMINAL: &str =
+    "cannot use console socket if runc will not detach or allocate tty";
+
+fn has_terminal(options: &CreateOptions) -> Result<bool, Failure> {
+    let bundle = Bundle::open(&options.bundle)?;
+    Ok(bundle.spec.process.is_some_and(|process| process.terminal))
 }
 
 /// What `create` and `run` are asked for.
 pub(super) fn create_options(
     context: &Context,
     matches: &Matches,
-    detach: bool,
 ) -> Result<CreateOptions, Failure> {
-    Ok(CreateOptions {
-        id: id(matches)?,
-        bundle: matches.path("bundle").unwrap_or_else(|| PathBuf::from(".")),
-        console_socket: matches.path("console-socket"),
-        pidfd_socket: matches.path("pidfd-socket"),
-        pid_file: matches.path("pid-file"),
-        preserve_fds: matches.number("preserve-fds"),
-        no_pivot: matches.is_set("no-pivot"),
-        no_new_keyring: matches.is_set("no-new-keyring"),
-        detach,
-        systemd_cgroup: context.systemd_cgroup,
-        rootless: match context.rootless {
-            Rootless::Yes => Some(true),
-            Rootless::No => Some(false),
-            Rootless::Auto => None,
-        },
-    })
+    if context.systemd_cgroup {
+        return Err(Failure::new(
+            "--systemd-cgroup: not supported yet; without it cgroups are made directly",
+        ));
+    }
+    let bundle = matches.path("bundle").unwrap_or_else(|| PathBuf::from("."));
+    let mut options = CreateOptions::new(id(matches)?, bundle);
+    options.console_socket = matches.path("console-socket");
+    options.pidfd_socket = matches.path("pidfd-socket");
+    options.pid_file = matches.path("pid-file");
+    options.preserve_fds = matches.number("preserve-fds");
+    options.no_pivot = matches.is_set("no-pivot");
+    options.no_new_keyring = matches.is_set("no-new-keyring");
+    Ok(options)
 }

@@ -26,7 +26,6 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
-    let options = container::create_options(context, matches, true)?;
-    container::runtime(context)?.create(options)?;
+    container::create(context, container::create_options(context, matches)?, true)?;
     Ok(0)
 }

@@ -20,6 +20,11 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
-    container::delete(context, &container::id(matches)?, matches.is_set("force"))?;
+    let (runtime, id) = (container::runtime(context)?, container::id(matches)?);
+    let warnings = match matches.is_set("force") {
+        true => runtime.delete_force(&id)?,
+        false => runtime.load(&id)?.delete(false)?,
+    };
+    container::warn(context, &warnings);
     Ok(0)
 }

@@ -79,21 +79,24 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
 }
 
 fn execute(context: &Context, matches: &Matches) -> Result<u8, Failure> {
+    if !matches.all("cgroup").is_empty() {
+        return Err(Failure::new("--cgroup: not supported yet"));
+    }
     let container = container::load(context, matches)?;
-    let process = process(&container, matches)?;
+    let mut options = ExecOptions::new(process(&container, matches)?);
     let detach = matches.is_set("detach");
-    let console_socket = matches.path("console-socket");
-    container::check_terminal(process.terminal, detach, console_socket.is_some())?;
-    let options = ExecOptions {
-        process,
-        console_socket,
-        pidfd_socket: matches.path("pidfd-socket"),
-        pid_file: matches.path("pid-file"),
-        preserve_fds: matches.number("preserve-fds"),
-        detach,
-        ignore_paused: matches.is_set("ignore-paused"),
-        cgroups: matches.all("cgroup"),
-    };
+    options.console_socket = matches.path("console-socket");
+    match (options.process.terminal, detach, &options.console_socket) {
+        (true, true, None) => return Err(Failure::new(container::TERMINAL_WITHOUT_HOLDER)),
+        (false, _, Some(_)) | (_, false, Some(_)) => {
+            return Err(Failure::new(container::SOCKET_WITHOUT_TERMINAL));
+        }
+        _ => {}
+    }
+    options.pidfd_socket = matches.path("pidfd-socket");
+    options.pid_file = matches.path("pid-file");
+    options.preserve_fds = matches.number("preserve-fds");
+    options.ignore_paused = matches.is_set("ignore-paused");
     if detach {
         container.exec(options)?;
         return Ok(0);

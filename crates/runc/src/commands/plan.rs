@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use orlop::spec::Spec;
-use orlop::{Host, Options, Plan};
+use orlop::{Bundle, Host, Options, Plan};
 
-use super::flags;
+use super::{container, flags};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -42,13 +41,11 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
         .no_pivot(matches.is_set("no-pivot"))
         .no_new_keyring(matches.is_set("no-new-keyring"))
         .preserve_fds(matches.number("preserve-fds"));
-    let plan = Plan::compile(&read(&bundle)?, &options, &Host::probe()?)?;
-    for warning in plan.warnings() {
-        context.log.warn(warning);
-    }
+    let plan = Plan::compile(&Bundle::open(&bundle)?.spec, &options, &Host::probe()?)?;
+    container::warn(context, plan.warnings());
     match matches.text("format").as_deref() {
         None | Some("text") => super::print(plan.text().to_string()),
-        Some("json") => super::print(plan.json()),
+        Some("json") => super::print(format!("{:#}\n", plan.json())),
         Some(_) => Err(Failure::new("invalid format option")),
     }
 }
@@ -62,11 +59,4 @@ fn id(matches: &Matches, bundle: &Path) -> String {
         .argument(0)
         .or_else(named)
         .unwrap_or_else(|| "container".to_owned())
-}
-
-fn read(bundle: &Path) -> Result<Spec, Failure> {
-    let path = bundle.join("config.json");
-    let json = std::fs::read(&path)
-        .map_err(|error| Failure::io(format_args!("read {}", path.display()), error))?;
-    Spec::from_slice(&json).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }

@@ -36,27 +36,30 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     let detach = matches.is_set("detach");
-    let options = container::create_options(context, matches, detach)?;
-    let runtime = container::runtime(context)?;
+    let mut options = container::create_options(context, matches)?;
+    // Nobody else starts it.
+    options.gate = false;
     if detach {
-        started(runtime.create(options)?)?;
+        started(container::create(context, options, detach)?)?;
         return Ok(0);
     }
     let foreground = Foreground::take(!matches.is_set("no-subreaper"))
         .map_err(|error| Failure::io("hold signals back", error))?;
-    let mut container = started(runtime.create(options)?)?;
+    let mut container = started(container::create(context, options, detach)?)?;
     let terminal = container.take_terminal();
-    let waited = foreground
-        .wait(container.pid(), terminal)
-        .map_err(|error| Failure::io("wait for the container", error));
+    let waited = match container.pid() {
+        Some(pid) => foreground.wait(pid, terminal),
+        None => Err(std::io::ErrorKind::NotFound.into()),
+    };
     if !matches.is_set("keep") {
-        container.delete(true)?;
+        let warnings = container.delete(true)?;
+        container::warn(context, &warnings);
     }
-    waited
+    waited.map_err(|error| Failure::io("wait for the container", error))
 }
 
 /// Starts a new container, and removes one that cannot be started.
-fn started(container: Container) -> Result<Container, Failure> {
+fn started(mut container: Container) -> Result<Container, Failure> {
     if let Err(error) = container.start() {
         // Why it did not start says more than why it could not be removed.
         let _ = container.delete(true);

@@ -172,10 +172,12 @@ pub(super) fn push_cwd(build: &mut PlanBuilder, process: &Process) -> Result<()>
     Ok(())
 }
 
-fn limits(build: &mut PlanBuilder, process: &Process) -> Result<Vec<RaisedLimit>> {
-    let mut limits = Vec::new();
+/// The limits with the fields that ask for them.
+fn limits(build: &mut PlanBuilder, process: &Process) -> Result<Vec<(String, RaisedLimit)>> {
+    let mut limits: Vec<(String, RaisedLimit)> = Vec::new();
     for (index, limit) in process.rlimits.iter().enumerate() {
-        build.at(format!("process.rlimits[{index}]"));
+        let field = format!("process.rlimits[{index}]");
+        build.at(field.as_str());
         let Some(resource) = names::rlimit_number(&limit.kind) else {
             return Err(build.error(format!("type: {:?} is no resource limit", limit.kind)));
         };
@@ -183,37 +185,43 @@ fn limits(build: &mut PlanBuilder, process: &Process) -> Result<Vec<RaisedLimit>
         if soft > hard {
             return Err(build.error(format!("soft limit {soft} is above the hard limit {hard}")));
         }
-        if limits.iter().any(|known: &RaisedLimit| known.resource == resource) {
+        if limits.iter().any(|(_, known)| known.resource == resource) {
             return Err(build.error(format!("{} is there twice", limit.kind)));
         }
-        limits.push(RaisedLimit { resource, soft, hard });
+        limits.push((field, RaisedLimit { resource, soft, hard }));
     }
     Ok(limits)
 }
 
-fn is_small(limit: &RaisedLimit) -> bool {
+fn is_small(limit: RaisedLimit) -> bool {
     limit.resource == libc::RLIMIT_NOFILE && limit.soft < SMALL_NOFILE
+}
+
+fn push_chosen(
+    build: &mut PlanBuilder,
+    limits: &[(String, RaisedLimit)],
+    chosen: impl Fn(RaisedLimit) -> bool,
+) {
+    for (field, limit) in limits.iter().filter(|(_, limit)| chosen(*limit)) {
+        let RaisedLimit { resource, soft, hard } = *limit;
+        build.at(field.as_str());
+        build.push(Op::Rlimit { resource, soft, hard });
+    }
+    build.at_none();
 }
 
 pub(super) fn push_limits(build: &mut PlanBuilder, process: &Process, raise: bool) -> Result<()> {
     let limits = limits(build, process)?;
-    for limit in limits.iter().filter(|limit| !is_small(limit)) {
-        let RaisedLimit { resource, soft, hard } = *limit;
-        build.push(Op::Rlimit { resource, soft, hard });
-    }
+    push_chosen(build, &limits, |limit| !is_small(limit));
     if raise {
-        build.plan.raise_limits = limits;
+        build.plan.raise_limits = limits.into_iter().map(|(_, limit)| limit).collect();
     }
-    build.at_none();
     Ok(())
 }
 
 pub(super) fn push_small_limits(build: &mut PlanBuilder, process: &Process) -> Result<()> {
-    for limit in limits(build, process)?.iter().filter(|limit| is_small(limit)) {
-        let RaisedLimit { resource, soft, hard } = *limit;
-        build.push(Op::Rlimit { resource, soft, hard });
-    }
-    build.at_none();
+    let limits = limits(build, process)?;
+    push_chosen(build, &limits, is_small);
     Ok(())
 }
 

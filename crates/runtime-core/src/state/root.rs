@@ -49,7 +49,7 @@ impl StateRoot {
             let message = format!("{} can't hold containers: name a directory below it", path.display());
             return Err(Error::invalid("state directory", message));
         }
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(dir) => {
                 let inner = Inner { dir, path: path.to_owned() };

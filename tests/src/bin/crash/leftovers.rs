@@ -145,9 +145,10 @@ fn walk(folder: &Path, id: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// crun keeps one empty folder in a state root, for all containers to come.
+/// What is kept in a state root for all containers to come: crun's empty folder, our compiled
+/// filters.
 fn allowed(path: &Path) -> bool {
-    path.ends_with(".empty-directory")
+    path.ends_with(".empty-directory") || path.ends_with("@seccomp")
 }
 
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {

@@ -44,10 +44,10 @@ impl Sums {
         }
     }
 
-    /// Whether nothing was wrong, ever.
+    /// Whether nothing was wrong, ever. That there is no such container yet is an answer, even if its
+    /// folder is there, as long as `delete -f` removes that.
     pub(crate) const fn is_clean(&self) -> bool {
         self.unreadable == 0
-            && self.denied == 0
             && self.undeleted == 0
             && self.unusable == 0
             && self.with_processes == 0

@@ -56,14 +56,26 @@ pub(crate) fn show(paper: &Paper, fixture: &Fixture, config: &Value) -> Result<b
         container.delete_force();
         return Err(output.to_string().into());
     }
-    let host = Command::new("/bin/busybox").args(["sh", "-c", LOOK]).output()?;
+    let host = Command::new("/bin/busybox")
+        .args(["sh", "-c", LOOK])
+        .output()?;
     let host = facts(&String::from_utf8_lossy(&host.stdout));
 
     heading(paper, fixture, &output);
     let rows = rows(&inside, &host);
-    for Row { name, inside, outside, good } in &rows {
-        let inside = format!("{inside:<42}");
-        let inside = if *good { paper.good(inside) } else { paper.bad(inside) };
+    for Row {
+        name,
+        inside,
+        outside,
+        good,
+    } in &rows
+    {
+        let inside = format!("{inside:<36}");
+        let inside = if *good {
+            paper.good(inside)
+        } else {
+            paper.bad(inside)
+        };
         paper.line(&format!("  {name:<14}{inside} {}", paper.dim(outside)));
     }
     Ok(rows.iter().all(|row| row.good))
@@ -76,11 +88,14 @@ fn heading(paper: &Paper, fixture: &Fixture, output: &Output) {
         paper.bold(label(fixture.runtime())),
         kernel.release().to_string_lossy()
     ));
-    let took = format!("{:.1} ms with all that is done inside", milliseconds(output));
+    let took = format!(
+        "{:.1} ms with all that is done inside",
+        milliseconds(output)
+    );
     paper.line(&paper.dim(format!(
         "  orlop-runc spec; limits of {MEMORY_MIB} MiB and {PROCESSES} processes; orlop-runc run ({took})\n"
     )));
-    let columns = format!("  {:<14}{:<42} {}", "", "in the container", "on the host");
+    let columns = format!("  {:<14}{:<36} {}", "", "in the container", "on the host");
     paper.line(&paper.bold(columns));
 }
 
@@ -100,17 +115,52 @@ fn rows(inside: &Facts, host: &Facts) -> Vec<Row> {
     let here = |name: &str| of(inside, name);
     let there = |name: &str| of(host, name);
     let differs = |name: &str| !here(name).is_empty() && here(name) != there(name);
-    let processes = |facts: &Facts| format!("{}, of {} to be seen", of(facts, "pid"), of(facts, "processes"));
+    let processes = |facts: &Facts| {
+        format!(
+            "{}, of {} to be seen",
+            of(facts, "pid"),
+            of(facts, "processes")
+        )
+    };
     let mounts = |facts: &Facts| {
-        let mode = if of(facts, "root").starts_with("ro") { "read-only" } else { "writable" };
+        let mode = if of(facts, "root").starts_with("ro") {
+            "read-only"
+        } else {
+            "writable"
+        };
         format!("{}, the root {mode}", of(facts, "mounts"))
     };
-    let row = |name, inside, outside, good| Row { name, inside, outside, good };
+    let row = |name, inside, outside, good| Row {
+        name,
+        inside,
+        outside,
+        good,
+    };
     vec![
-        row("process id", processes(inside), processes(host), here("pid") == "1"),
-        row("host name", here("hostname"), there("hostname"), here("hostname") == "orlop-demo"),
-        row("mounts", mounts(inside), mounts(host), here("root").starts_with("ro")),
-        row("network", here("network"), there("network"), here("network") == "lo"),
+        row(
+            "process id",
+            processes(inside),
+            processes(host),
+            here("pid") == "1",
+        ),
+        row(
+            "host name",
+            here("hostname"),
+            there("hostname"),
+            here("hostname") == "orlop-demo",
+        ),
+        row(
+            "mounts",
+            mounts(inside),
+            mounts(host),
+            here("root").starts_with("ro"),
+        ),
+        row(
+            "network",
+            here("network"),
+            there("network"),
+            here("network") == "lo",
+        ),
         row("IPC", here("ipc"), there("ipc"), differs("ipc")),
         row(
             "capabilities",
@@ -127,7 +177,11 @@ fn rows(inside: &Facts, host: &Facts) -> Vec<Row> {
 fn memory(limit: &str, status: &str) -> Row {
     let mib = limit.parse::<u64>().map_or(0, |bytes| bytes >> 20);
     let good = mib == MEMORY_MIB && status == "137";
-    let fate = if status == "137" { "killed" } else { "not stopped" };
+    let fate = if status == "137" {
+        "killed"
+    } else {
+        "not stopped"
+    };
     Row {
         name: "memory limit",
         inside: format!("{mib} MiB; what took 64 MiB was {fate}"),
@@ -140,8 +194,11 @@ fn pids(limit: &str, crowd: &str, refusal: &str) -> Row {
     let reached: u64 = crowd.parse().unwrap_or(0);
     Row {
         name: "process limit",
-        inside: format!("{limit}; of 40 more, {} could start", reached.saturating_sub(1)),
-        outside: format!("({})", refusal.to_lowercase()),
+        inside: format!(
+            "{limit}; of 40 more, {} could start",
+            reached.saturating_sub(1)
+        ),
+        outside: format!("(the next: {})", refusal.to_lowercase()),
         good: limit == PROCESSES.to_string() && reached <= PROCESSES && !refusal.is_empty(),
     }
 }
@@ -149,12 +206,47 @@ fn pids(limit: &str, crowd: &str, refusal: &str) -> Row {
 /// The names of a mask's few capabilities, or their number.
 fn capabilities(mask: &str) -> String {
     const NAMES: [&str; 41] = [
-        "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid",
-        "setpcap", "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw",
-        "ipc_lock", "ipc_owner", "sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct",
-        "sys_admin", "sys_boot", "sys_nice", "sys_resource", "sys_time", "sys_tty_config", "mknod",
-        "lease", "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin", "syslog",
-        "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf", "checkpoint_restore",
+        "chown",
+        "dac_override",
+        "dac_read_search",
+        "fowner",
+        "fsetid",
+        "kill",
+        "setgid",
+        "setuid",
+        "setpcap",
+        "linux_immutable",
+        "net_bind_service",
+        "net_broadcast",
+        "net_admin",
+        "net_raw",
+        "ipc_lock",
+        "ipc_owner",
+        "sys_module",
+        "sys_rawio",
+        "sys_chroot",
+        "sys_ptrace",
+        "sys_pacct",
+        "sys_admin",
+        "sys_boot",
+        "sys_nice",
+        "sys_resource",
+        "sys_time",
+        "sys_tty_config",
+        "mknod",
+        "lease",
+        "audit_write",
+        "audit_control",
+        "setfcap",
+        "mac_override",
+        "mac_admin",
+        "syslog",
+        "wake_alarm",
+        "block_suspend",
+        "audit_read",
+        "perfmon",
+        "bpf",
+        "checkpoint_restore",
     ];
     let mask = u64::from_str_radix(mask, 16).unwrap_or(0);
     if mask.count_ones() > 4 {

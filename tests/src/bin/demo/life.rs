@@ -1,5 +1,6 @@
 //! The life of a container, step by step, each beside the same step of other runtimes.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use orlop_tests::{Bundle, Fixture, Output, stats};
@@ -11,7 +12,14 @@ use crate::{Result, bundle, label};
 /// How often each runtime takes all steps; they take turns.
 const ROUNDS: usize = 10;
 
-const STEPS: [&str; 6] = ["create", "state", "start", "exec true", "kill KILL", "delete"];
+const STEPS: [&str; 6] = [
+    "create",
+    "state",
+    "start",
+    "exec true",
+    "kill KILL",
+    "delete",
+];
 
 /// The width of a runtime's column.
 const COLUMN: usize = 20;
@@ -96,21 +104,26 @@ fn print(paper: &Paper, contenders: &[Contender]) {
     paper.line(&format!("\n{}\n", paper.bold(title)));
     let mut head = format!("  {:<14}", "");
     for contender in contenders {
-        head.push_str(&format!("{:<COLUMN$}", contender.label));
+        let _ = write!(head, "{:<COLUMN$}", contender.label);
     }
     paper.line(&paper.bold(head.trim_end()));
     let medians: Vec<Vec<f64>> = contenders.iter().map(Contender::medians).collect();
     for (row, name) in STEPS.iter().chain(&["all of them"]).enumerate() {
-        let mut line = format!("  {name:<14}");
-        for (column, medians) in medians.iter().enumerate() {
-            let time = medians[row];
-            let cell = format!("{time:.2}");
-            let factor = match medians.first().zip(medians.get(row)) {
-                _ if column == 0 => String::new(),
-                _ => format!("{:.0}×", time / first(&medians_of(contenders), row)),
-            };
-            line.push_str(&format!("{cell:<8}{factor:<12}"));
-        }
-        paper.line(line.trim_end());
+        let times = medians.iter().map(|medians| medians[row]);
+        paper.line(&line(name, &times.collect::<Vec<f64>>()));
     }
+}
+
+/// A row: each time, and how many times the first one it is.
+fn line(name: &str, times: &[f64]) -> String {
+    let first = times.first().copied().unwrap_or_default();
+    let mut line = format!("  {name:<14}");
+    for (column, time) in times.iter().enumerate() {
+        let cell = match column {
+            0 => format!("{time:.2}"),
+            _ => format!("{time:<7.2}{:.1}×", time / first),
+        };
+        let _ = write!(line, "{cell:<COLUMN$}");
+    }
+    line.trim_end().to_owned()
 }

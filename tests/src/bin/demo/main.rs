@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use orlop_tests::view::{self, Cgroups, View};
-use orlop_tests::{Bundle, Fixture, Runtime, bundle, locate};
+use orlop_tests::{Bundle, Fixture, Runtime, locate};
 use serde_json::{Value, json};
 
 use paper::Paper;
@@ -48,7 +48,6 @@ fn demonstrate(paper: &Paper) -> Result<bool> {
     }
     let mut programs = vec![ours.clone()];
     programs.extend(["crun", "runc"].into_iter().filter_map(locate::in_path));
-    // Rounds of one file would be compared with themselves.
     programs.dedup();
 
     let fixture = Fixture::of("demo", &ours);
@@ -77,6 +76,8 @@ fn specification(fixture: &Fixture) -> Result<Value> {
         return Err(output.to_string().into());
     }
     let mut config: Value = serde_json::from_slice(&fs::read(folder.join("config.json"))?)?;
+    // Peers of older make refuse a later version, though nothing of it is used.
+    config["ociVersion"] = json!("1.0.2");
     config["process"]["terminal"] = json!(false);
     config["hostname"] = json!("orlop-demo");
     config["linux"]["resources"]["memory"] = json!({ "limit": MEMORY_MIB << 20 });
@@ -86,10 +87,9 @@ fn specification(fixture: &Fixture) -> Result<Value> {
 
 /// A bundle of that configuration, running a program.
 fn bundle(folder: &Path, config: &Value, args: &[&str]) -> Result<Bundle> {
-    let mut bundle = Bundle::create(folder)?.args(args);
-    let args = bundle.config["process"]["args"].clone();
+    let mut bundle = Bundle::create(folder)?;
     bundle.config = config.clone();
-    bundle.config["process"]["args"] = args;
+    let bundle = bundle.args(args);
     bundle.write()?;
     Ok(bundle)
 }

@@ -1,0 +1,297 @@
+//! Every operation of a full Plan in turn: it fails, init is killed there, the command is killed
+//! there. The machine is as before, at once or after one `delete --force`.
+//!
+//! Needs a build with the feature `failpoints`; see `locate::runtime_with_failpoints`.
+
+use orlop_tests::runtime::{Call, Running};
+use orlop_tests::{Bundle, Container, Fixture, locate, test_name};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The variable by which a runtime built with `failpoints` is told where.
+const FAILPOINT: &str = "ORLOP_FAILPOINT";
+
+const EIO: i32 = 5;
+
+#[track_caller]
+fn fixture(test: &str) -> Fixture {
+    match locate::runtime_with_failpoints() {
+        Ok(program) => Fixture::of(test, &program),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// With something of every kind in it, so that every kind of operation is in its Plan.
+fn full(fixture: &Fixture) -> Bundle {
+    let shared = fixture.file("shared");
+    fs::create_dir_all(&shared).expect("make a folder");
+    let hook = json!([{ "path": "/bin/true" }]);
+    let seccomp = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{ "names": ["reboot", "kexec_load"], "action": "SCMP_ACT_ERRNO" }]
+    });
+    fixture
+        .bundle()
+        .args(&["sleep", "60"])
+        .set("/root/readonly", json!(true))
+        .set(
+            "/process/user",
+            json!({ "uid": 1000, "gid": 1000, "additionalGids": [7], "umask": 0o27 }),
+        )
+        .set("/process/cwd", json!("/tmp"))
+        .set("/process/oomScoreAdj", json!(100))
+        .set(
+            "/process/rlimits/-",
+            json!({ "type": "RLIMIT_CORE", "hard": 0, "soft": 0 }),
+        )
+        .set(
+            "/mounts/-",
+            json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" }),
+        )
+        .set(
+            "/mounts/-",
+            json!({
+                "destination": "/mnt", "type": "bind", "source": shared, "options": ["rbind", "ro"]
+            }),
+        )
+        .set(
+            "/linux/devices",
+            json!([
+                { "path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o666 }
+            ]),
+        )
+        .set("/linux/sysctl", json!({ "kernel.msgmax": "9000" }))
+        .set("/linux/resources/pids", json!({ "limit": 64 }))
+        .set("/linux/resources/memory", json!({ "limit": 64 << 20 }))
+        .set("/linux/seccomp", seccomp)
+        .set(
+            "/hooks",
+            json!({
+                "createRuntime": hook, "createContainer": hook, "startContainer": hook
+            }),
+        )
+        .written()
+}
+
+/// The same in a user namespace.
+fn mapped(fixture: &Fixture) -> Bundle {
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+    full(fixture)
+        .set("/linux/namespaces/-", json!({ "type": "user" }))
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .written()
+}
+
+/// The operations, as `plan` prints them.
+#[track_caller]
+fn steps(fixture: &Fixture, bundle: &Bundle) -> Vec<Value> {
+    let plan = fixture
+        .runtime()
+        .bare()
+        .args(["plan", "--format", "json", "--bundle"])
+        .arg(bundle.path())
+        .run()
+        .ok()
+        .json();
+    let steps = plan["steps"].as_array().cloned().unwrap_or_default();
+    assert!(steps.len() > 50, "a full Plan has many operations: {plan}");
+    steps
+}
+
+/// `create`, then `start`; the first that fails, or `None`. The fault may be on either side of the
+/// gate at which a created container waits.
+#[track_caller]
+fn failure(container: &Container, fault: &str) -> Option<orlop_tests::Output> {
+    let created = container.call("create").env(FAILPOINT, fault).run();
+    if !created.status.success() {
+        return Some(created);
+    }
+    let started = container.start();
+    (!started.status.success()).then_some(started)
+}
+
+fn every_operation_fails(fixture: &Fixture, bundle: &Bundle) {
+    for (index, step) in steps(fixture, bundle).iter().enumerate() {
+        let container = fixture.container(bundle);
+        let output = failure(&container, &format!("{index}:fail:{EIO}"));
+        let Some(output) = output else {
+            // An operation that may fail, such as to mask what is not there.
+            assert!(
+                step["args"]["on_error"].is_string(),
+                "{index} {step} failed, and nobody noticed"
+            );
+            container.delete_force().ok();
+            fixture.assert_clean();
+            continue;
+        };
+        let text = step["text"].as_str().unwrap_or_default();
+        output.fails_naming(&[text, "input/output error"]);
+        container.delete_force().ok();
+        fixture.assert_clean();
+    }
+}
+
+#[test]
+fn every_operation_fails_once() {
+    let fixture = fixture(test_name!());
+    every_operation_fails(&fixture, &full(&fixture));
+}
+
+#[test]
+fn every_operation_fails_once_in_a_user_namespace() {
+    let fixture = fixture(test_name!());
+    every_operation_fails(&fixture, &mapped(&fixture));
+}
+
+#[test]
+fn a_failed_create_needs_no_delete() {
+    let fixture = fixture(test_name!());
+    let bundle = full(&fixture);
+    for index in 0..steps(&fixture, &bundle).len() {
+        let container = fixture.container(&bundle);
+        let fault = format!("{index}:fail");
+        if container
+            .call("create")
+            .env(FAILPOINT, fault)
+            .run()
+            .status
+            .success()
+        {
+            container.delete_force().ok();
+        }
+        fixture.assert_clean();
+    }
+}
+
+#[test]
+fn init_is_killed_at_every_operation() {
+    let fixture = fixture(test_name!());
+    let bundle = full(&fixture);
+    for index in 0..steps(&fixture, &bundle).len() {
+        let container = fixture.container(&bundle);
+        let create = parked(&container, "create", index);
+        match create {
+            Parked::Here(running, init) => {
+                kill(init);
+                let output = running.finish();
+                assert_eq!(output.code(), 1, "operation {index}: {output}");
+                assert_eq!(
+                    output.stderr.lines().count(),
+                    1,
+                    "operation {index}: {output}"
+                );
+            }
+            Parked::BehindTheGate => {
+                let init = container.pid();
+                let start = container.call("start").start();
+                wait_until_idle(init);
+                kill(init);
+                start.finish();
+            }
+        }
+        container.delete_force().ok();
+        fixture.assert_clean();
+    }
+}
+
+#[test]
+fn the_command_is_killed_at_every_operation() {
+    let fixture = fixture(test_name!());
+    let bundle = full(&fixture);
+    for index in 0..steps(&fixture, &bundle).len() {
+        let container = fixture.container(&bundle);
+        let mut running = match parked(&container, "create", index) {
+            Parked::Here(running, _) => running,
+            Parked::BehindTheGate => {
+                let init = container.pid();
+                let start = container.call("start").start();
+                wait_until_idle(init);
+                start
+            }
+        };
+        running.kill().expect("kill the command");
+        running.finish();
+        let state = container.call("state").run();
+        assert!(
+            state.status.success() || state.stderr.contains("does not exist"),
+            "operation {index}: {state}"
+        );
+        container.delete_force().ok();
+        fixture.assert_clean();
+    }
+}
+
+enum Parked {
+    /// The command runs, and its init waits at the operation.
+    Here(Running, u32),
+    /// The command has ended: the operation is one that `start` sets off.
+    BehindTheGate,
+}
+
+/// A command whose init waits at an operation.
+#[track_caller]
+fn parked(container: &Container, verb: &str, index: usize) -> Parked {
+    let call: Call = container.call(verb).env(FAILPOINT, format!("{index}:park"));
+    let running = call.start();
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(init) = child(running.pid()) {
+            if is_idle(init) {
+                return Parked::Here(running, init);
+            }
+        } else if has_ended(running.pid()) {
+            running.finish().ok();
+            return Parked::BehindTheGate;
+        }
+        assert!(Instant::now() < end, "operation {index}: init never waits");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn child(pid: u32) -> Option<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    list.split_whitespace().next()?.parse().ok()
+}
+
+/// A command that has ended is a zombie until the test looks.
+fn has_ended(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+}
+
+/// Whether a process waits in the same system call for a while.
+fn is_idle(pid: u32) -> bool {
+    let call = || fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("syscall")).ok();
+    let first = call();
+    if first
+        .as_deref()
+        .is_none_or(|text| text.starts_with("running"))
+    {
+        return false;
+    }
+    (0..4).all(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        call() == first
+    })
+}
+
+fn wait_until_idle(pid: u32) {
+    let end = Instant::now() + Duration::from_secs(2);
+    // Past the gate it may have executed the program already, and ended.
+    while Path::new("/proc").join(pid.to_string()).exists() && !is_idle(pid) {
+        assert!(Instant::now() < end, "process {pid} never waits");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn kill(pid: u32) {
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process id");
+    // Killed already, when the runtime was faster.
+    let _ = kill_process(pid, Signal::KILL);
+}
