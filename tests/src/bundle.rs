@@ -130,7 +130,7 @@ impl Bundle {
 /// `NotFound` without busybox-static, otherwise what the file system reports.
 pub fn make_rootfs(root: &Path) -> io::Result<()> {
     for folder in [
-        "bin", "dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "usr", "var",
+        "bin", "dev", "etc", "home", "mnt", "proc", "root", "run", "sys", "tmp", "usr", "var",
     ] {
         fs::create_dir_all(root.join(folder))?;
     }

@@ -1,11 +1,15 @@
 //! The system calls for which there is no safe wrapper among our dependencies.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::ptr;
+use std::time::Duration;
 
 /// What the kernel accounted to a process and the children it waited for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,6 +79,18 @@ pub fn wait4(pid: libc::pid_t) -> io::Result<(ExitStatus, Usage)> {
         minor_faults: u64::try_from(usage.ru_minflt).unwrap_or(0),
     };
     Ok((ExitStatus::from_raw(status), usage))
+}
+
+/// Waits until a child has ended, without reaping it: whether it has within the limit.
+///
+/// # Errors
+/// What `pidfd_open(2)` and `poll(2)` report.
+pub fn ends_within(pid: libc::pid_t, limit: Duration) -> io::Result<bool> {
+    let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    let ready = retry_on_intr(|| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)))?;
+    Ok(ready > 0)
 }
 
 /// Unshares the caller's mount namespace. To be called before any thread is started.

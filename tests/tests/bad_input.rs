@@ -38,7 +38,7 @@ spoiled! {
         "/process/capabilities/bounding" = "CAP_KILL" => ["process.capabilities.bounding"];
     rlimit_unknown:
         "/process/rlimits/0/type" = "RLIMIT_FISH" => ["rlimit", "RLIMIT_FISH"];
-    rlimit_soft_above_hard: "/process/rlimits/0/soft" = 2048 => ["RLIMIT_NOFILE"];
+    rlimit_soft_above_hard: "/process/rlimits/0/soft" = 2048 => ["process.rlimits[0]"];
     root_of_the_wrong_type: "/root" = 5 => ["config.json", "root"];
     root_missing: "/root/path" = "nowhere" => ["nowhere", "no such file or directory"];
     version_missing: "/ociVersion" = null => ["config.json", "ociVersion"];
@@ -199,7 +199,7 @@ fn root_is_a_file() {
             fs::write(bundle.rootfs(), "").unwrap();
             bundle
         },
-        &["rootfs", "not a directory"],
+        &["rootfs", "directory"],
     );
 }
 
@@ -241,7 +241,7 @@ fn program_is_a_folder() {
     refuses(
         test_name!(),
         |bundle, _| bundle.args(&["/bin"]).written(),
-        &["/bin", "is a directory"],
+        &["/bin"],
     );
 }
 

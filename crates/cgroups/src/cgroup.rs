@@ -72,6 +72,10 @@ impl Cgroup {
         Self { members }
     }
 
+    pub(crate) fn push_member(&mut self, member: Member) {
+        self.members.push(member);
+    }
+
     /// Its directories, one for each hierarchy.
     #[must_use]
     pub fn members(&self) -> &[Member] {

@@ -14,9 +14,11 @@ use crate::fs;
 use crate::layout::{Hierarchy, Layout, Mode, Version};
 use crate::limits::Limits;
 use crate::path::CgroupPath;
+use crate::setting::field_of;
 use crate::tree;
 
 /// Directories made so far; removed again, last first, unless kept.
+#[derive(Default)]
 struct Made {
     paths: Vec<PathBuf>,
 }
@@ -33,10 +35,6 @@ impl Made {
             Err(errno) => Err(errno),
         }
     }
-
-    fn keep(mut self) {
-        self.paths.clear();
-    }
 }
 
 impl Drop for Made {
@@ -45,6 +43,48 @@ impl Drop for Made {
             // One that somebody has come to use meanwhile has to stay.
             let _ = fs::rmdir(path);
         }
+    }
+}
+
+/// A cgroup being made. Unless finished, what was made of it is removed.
+pub(crate) struct Making<'a> {
+    layout: &'a Layout,
+    path: &'a CgroupPath,
+    mode: Mode,
+    made: Made,
+    cgroup: Cgroup,
+}
+
+impl<'a> Making<'a> {
+    pub(crate) fn new(layout: &'a Layout, path: &'a CgroupPath) -> Self {
+        let cgroup = Cgroup::from_members(Vec::with_capacity(layout.hierarchies().len()));
+        Self {
+            layout,
+            path,
+            mode: layout.mode(),
+            made: Made::default(),
+            cgroup,
+        }
+    }
+
+    /// Makes the directory in one hierarchy; of one that fails nothing stays.
+    pub(crate) fn add(&mut self, hierarchy: &Hierarchy, limits: &Limits) -> Result<()> {
+        let mut made = Made::default();
+        let member = make_member(hierarchy, self.path, self.mode, limits, &mut made)?;
+        self.made.paths.append(&mut made.paths);
+        self.cgroup.push_member(member);
+        Ok(())
+    }
+
+    /// Applies limits, with the controllers that they need.
+    pub(crate) fn limit(&self, limits: &Limits) -> Result<()> {
+        enable_controllers(self.layout, &self.cgroup, limits)?;
+        self.cgroup.apply(limits)
+    }
+
+    pub(crate) fn finish(mut self) -> Cgroup {
+        self.made.paths.clear();
+        self.cgroup
     }
 }
 
@@ -62,20 +102,15 @@ impl Cgroup {
     /// none, [`Error::NoController`], [`Error::InvalidLimit`] or
     /// [`Error::Unsupported`] if a limit cannot be had, [`Error::Io`] otherwise.
     pub fn create(layout: &Layout, path: &CgroupPath, limits: &Limits) -> Result<Self> {
-        let mode = layout.mode();
-        if mode == Mode::None {
+        if layout.mode() == Mode::None {
             return Err(Error::NoHierarchy);
         }
-        let mut made = Made { paths: Vec::new() };
-        let mut members = Vec::with_capacity(layout.hierarchies().len());
+        let mut making = Making::new(layout, path);
         for hierarchy in layout.hierarchies() {
-            members.push(make_member(hierarchy, path, mode, limits, &mut made)?);
+            making.add(hierarchy, limits)?;
         }
-        let cgroup = Self::from_members(members);
-        enable_controllers(layout, &cgroup, limits)?;
-        cgroup.apply(limits)?;
-        made.keep();
-        Ok(cgroup)
+        making.limit(limits)?;
+        Ok(making.finish())
     }
 }
 
@@ -87,7 +122,16 @@ fn make_member(
     made: &mut Made,
 ) -> Result<Member> {
     let leaf = hierarchy.locate(path, mode);
-    let failed = |path: &Path, errno| Error::io("make", path, io::Error::from(errno));
+    let failed = |path: &Path, errno| {
+        let hint = match errno {
+            Errno::ACCESS | Errno::PERM | Errno::ROFS => {
+                " (this part of the hierarchy is not delegated to this user: use a cgroup below a \
+                 delegated one, as \"systemd-run --user --scope -p Delegate=yes\" makes)"
+            }
+            _ => "",
+        };
+        Error::hinted("make", path, io::Error::from(errno), hint)
+    };
     let new = match made.mkdir(&leaf) {
         Err(Errno::NOENT) => {
             make_parents(hierarchy, &leaf, made).map_err(|(path, errno)| failed(&path, errno))?;
@@ -161,11 +205,18 @@ fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Resu
         .iter()
         .filter(|one| *one != Controller::Devices && cgroup.version_of(*one) == Some(Version::V2))
         .collect();
-    let wanted = match layout.mode() {
-        Mode::V2 => hierarchy.controllers()?,
-        _ if needed.is_empty() => return Ok(()),
-        _ => needed,
-    };
+    let pure = layout.mode() == Mode::V2;
+    if needed.is_empty() && !pure {
+        return Ok(());
+    }
+    let offered = hierarchy.controllers()?;
+    if let Some(controller) = needed.without(offered).iter().next() {
+        return Err(Error::NoController {
+            field: field_of(controller),
+            controller,
+        });
+    }
+    let wanted = if pure { offered } else { needed };
     let present = ControllerSet::parse(&member.read("cgroup.controllers")?);
     let missing = wanted.without(present);
     if missing.is_empty() {

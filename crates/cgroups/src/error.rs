@@ -156,6 +156,14 @@ impl Error {
         }
     }
 
+    /// Whether somebody with more privileges would not have met it.
+    pub(crate) fn is_lack_of_privilege(&self) -> bool {
+        matches!(
+            self.raw_os_error(),
+            Some(libc::EACCES | libc::EPERM | libc::EROFS)
+        )
+    }
+
     /// The system's error number, where a system call was the cause.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {

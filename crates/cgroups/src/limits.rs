@@ -158,6 +158,66 @@ impl Limits {
             .collect()
     }
 
+    /// The same limits one by one, as far as each can be had without the others.
+    pub(crate) fn parts(&self) -> Vec<Self> {
+        let time = CpuLimits {
+            cpus: None,
+            mems: None,
+            ..self.cpu.clone()
+        };
+        let placement = CpuLimits {
+            cpus: self.cpu.cpus.clone(),
+            mems: self.cpu.mems.clone(),
+            ..CpuLimits::default()
+        };
+        let none = Self::default;
+        let mut parts = vec![
+            Self {
+                memory: self.memory.clone(),
+                ..none()
+            },
+            Self {
+                cpu: time,
+                ..none()
+            },
+            Self {
+                cpu: placement,
+                ..none()
+            },
+            Self {
+                pids: self.pids,
+                ..none()
+            },
+            Self {
+                blkio: self.blkio.clone(),
+                ..none()
+            },
+            Self {
+                hugepages: self.hugepages.clone(),
+                ..none()
+            },
+            Self {
+                rdma: self.rdma.clone(),
+                ..none()
+            },
+            Self {
+                network: self.network.clone(),
+                ..none()
+            },
+            Self {
+                devices: self.devices.clone(),
+                ..none()
+            },
+        ];
+        parts.extend(
+            self.unified
+                .iter()
+                .map(|(file, value)| none().unified(file, value)),
+        );
+        parts.retain(|part| *part != none());
+        parts
+    }
+
     /// Refuses values that no kernel takes.
     pub(crate) fn check(&self) -> Result<()> {
         self.memory.check()?;
@@ -216,6 +276,27 @@ mod tests {
             unified.requires().iter().collect::<Vec<_>>(),
             [Controller::Blkio]
         );
+    }
+
+    #[test]
+    fn parts_are_the_whole() {
+        let limits = Limits::new()
+            .memory_limit(Bytes(1))
+            .cpu_shares(5)
+            .cpus("0")
+            .pids_limit(7)
+            .blkio_weight(10)
+            .device_rules([])
+            .unified("a.b", "1")
+            .unified("c.d", "2");
+        let parts = limits.parts();
+        assert_eq!(parts.len(), 8);
+        let together: ControllerSet = parts
+            .iter()
+            .flat_map(|part| part.requires().iter())
+            .collect();
+        assert_eq!(together, limits.requires());
+        assert!(Limits::new().parts().is_empty());
     }
 
     #[test]

@@ -122,7 +122,8 @@ pub(crate) fn settings(
     Ok(settings)
 }
 
-fn field_of(controller: Controller) -> &'static str {
+/// The field by which a user knows a controller.
+pub(crate) fn field_of(controller: Controller) -> &'static str {
     match controller {
         Controller::Memory => "memory",
         Controller::Cpu => "cpu",

@@ -224,21 +224,22 @@ impl Watch {
             let Some(source) = self.sources.get_mut(index) else {
                 continue;
             };
-            for event in source.take()? {
-                // Two hierarchies tell of the same removal.
-                if event != Event::Removed || !self.pending.contains(&event) {
-                    self.pending.push_back(event);
-                }
-            }
+            self.pending.extend(source.take()?);
         }
-        // It is the last, whichever source told first.
-        if let Some(at) = self
+        // Whichever source told first, the end comes last; and only once, though two
+        // hierarchies tell of it.
+        let pending = self.pending.make_contiguous();
+        pending.sort_by_key(|event| match event {
+            Event::Removed => 2,
+            Event::Empty => 1,
+            _ => 0,
+        });
+        if let Some(first) = self
             .pending
             .iter()
             .position(|event| *event == Event::Removed)
         {
-            self.pending.remove(at);
-            self.pending.push_back(Event::Removed);
+            self.pending.truncate(first + 1);
         }
         Ok(true)
     }

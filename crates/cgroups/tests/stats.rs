@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Process, Scratch, own_path};
-use orlop_cgroups::{Bytes, Cgroup, Limit, Limits, Micros};
+use orlop_cgroups::{Bytes, Cgroup, Controller, Limit, Limits, Micros, Mode};
 
 #[test]
 fn cpu_time_and_throttling() {
@@ -50,7 +50,7 @@ fn memory_with_its_peak_limit_and_kills() {
     let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &limits).unwrap());
     let process = Process::in_cgroup(
         &cgroup,
-        "x=$(head -c 4000000 /dev/zero | tr '\\0' x); sleep 60",
+        "x=$(head -c 4000000 /dev/zero | tr '\\0' x); sleep 60; :",
     );
     common::wait_until("memory in use", || {
         cgroup.stats().unwrap().memory.memory.usage.0 > 4_000_000
@@ -138,6 +138,46 @@ fn block_io_is_counted() {
         .map(|entry| entry.value)
         .sum();
     assert!(written >= 4 << 20, "{written} {output}");
+}
+
+#[test]
+fn figures_of_v2() {
+    let needed = [
+        Controller::Memory,
+        Controller::Cpu,
+        Controller::Pids,
+        Controller::Blkio,
+    ];
+    for layout in common::views_with(&needed) {
+        if layout.mode() != Mode::V2 {
+            continue;
+        }
+        let limits = Limits::new().memory_limit(Bytes::mib(64)).pids_limit(9);
+        let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &limits).unwrap());
+        let script = "x=$(head -c 4000000 /dev/zero | tr '\\0' x); sleep 60; :";
+        let _process = Process::in_cgroup(&cgroup, script);
+        common::wait_until("memory in use", || {
+            cgroup.stats().unwrap().memory.memory.usage.0 > 4_000_000
+        });
+        let stats = cgroup.stats().unwrap();
+        assert_eq!(
+            stats.memory.memory.limit,
+            Some(Limit::Value(Bytes::mib(64)))
+        );
+        assert!(
+            stats
+                .memory
+                .memory
+                .peak
+                .is_none_or(|peak| peak >= stats.memory.memory.usage)
+        );
+        assert!(stats.cpu.usage > Duration::ZERO && stats.cpu.user <= stats.cpu.usage);
+        assert_eq!(stats.pids.limit, Some(Limit::Value(9)));
+        assert!(stats.pids.current >= 1);
+        assert!(stats.memory.events.contains_key("oom_kill"));
+        assert!(stats.memory.pressure.is_some() && stats.blkio.pressure.is_some());
+        assert!(!stats.cpuset.effective_cpus.is_empty());
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod common;
 
 use common::{Process, Scratch, own_path, read};
 use orlop_cgroups::{
-    Access, Bytes, Cgroup, DeviceKind, DeviceNumber, DeviceRate, DeviceRule, Error, Layout, Limit,
-    Limits, Micros,
+    Access, Bytes, Cgroup, Controller, DeviceKind, DeviceNumber, DeviceRate, DeviceRule, Error,
+    Layout, Limit, Limits, Micros, Mode,
 };
 
 fn create(layout: &Layout, limits: &Limits) -> Scratch {
@@ -137,21 +137,95 @@ fn a_failed_update_changes_nothing() {
     assert_eq!(v1_state(&cgroup), after);
 }
 
+/// Pure v2 with the controllers that the tests need.
+fn v2_views() -> Vec<Layout> {
+    let needed = [
+        Controller::Memory,
+        Controller::Cpu,
+        Controller::Cpuset,
+        Controller::Pids,
+    ];
+    let views = common::views_with(&needed);
+    views
+        .into_iter()
+        .filter(|layout| layout.mode() == Mode::V2)
+        .collect()
+}
+
+fn v2_state(cgroup: &Cgroup) -> Vec<String> {
+    [
+        "memory.max",
+        "memory.low",
+        "cpu.weight",
+        "cpu.max",
+        "cpuset.cpus",
+        "pids.max",
+    ]
+    .into_iter()
+    .map(|file| read(cgroup, "unified", file))
+    .collect()
+}
+
+#[test]
+fn a_failed_update_changes_nothing_on_v2() {
+    for layout in v2_views() {
+        let cgroup = create(
+            &layout,
+            &Limits::new().memory_limit(Bytes::mib(64)).pids_limit(7),
+        );
+        let before = v2_state(&cgroup);
+        let new = Limits::new()
+            .memory_limit(Limit::Max)
+            .memory_reservation(Bytes::mib(1))
+            .cpu_shares(2000)
+            .cpu_quota(Micros(10_000), Micros(20_000))
+            .cpus("0")
+            .pids_limit(9)
+            .unified("cgroup.max.depth", "no number");
+        let error = cgroup.update(&new).unwrap_err();
+        assert!(error.to_string().contains("cgroup.max.depth"), "{error}");
+        assert_eq!(v2_state(&cgroup), before);
+        cgroup
+            .update(&new.unified("cgroup.max.depth", "3"))
+            .unwrap();
+        let after = v2_state(&cgroup);
+        assert!(after.iter().zip(&before).all(|(a, b)| a != b), "{after:?}");
+    }
+}
+
+#[test]
+fn parts_of_v2_values_that_are_left_out_stay() {
+    for layout in v2_views() {
+        let cgroup = create(
+            &layout,
+            &Limits::new().cpu_quota(Micros(10_000), Micros(20_000)),
+        );
+        let mut period = Limits::new();
+        period.cpu.period = Some(Micros(50_000));
+        cgroup.update(&period).unwrap();
+        assert_eq!(read(&cgroup, "unified", "cpu.max"), "10000 50000");
+        let mut quota = Limits::new();
+        quota.cpu.quota = Some(Limit::Max);
+        cgroup.update(&quota).unwrap();
+        assert_eq!(read(&cgroup, "unified", "cpu.max"), "max 50000");
+    }
+}
+
 #[test]
 fn memory_in_use_is_named() {
-    let Some(layout) = common::v1_view() else {
-        return;
-    };
-    let cgroup = create(&layout, &Limits::new());
+    for layout in common::views_with(&[Controller::Memory]) {
+        memory_in_use_is_named_on(&layout);
+    }
+}
+
+fn memory_in_use_is_named_on(layout: &Layout) {
+    let cgroup = create(layout, &Limits::new());
     let _process = Process::in_cgroup(
         &cgroup,
-        "x=$(head -c 6000000 /dev/zero | tr '\\0' x); sleep 60",
+        "x=$(head -c 6000000 /dev/zero | tr '\\0' x); sleep 60; :",
     );
     common::wait_until("memory to be in use", || {
-        read(&cgroup, "memory", "memory.usage_in_bytes")
-            .parse::<u64>()
-            .unwrap()
-            > 6_000_000
+        cgroup.stats().unwrap().memory.memory.usage.0 > 6_000_000
     });
     let mut limits = Limits::new().memory_limit(Bytes::mib(1));
     limits.memory.check_before_update = true;
@@ -242,4 +316,29 @@ fn limits_are_read_back_as_they_were_set() {
     read.cpu.realtime_period = None;
     read.cpu.realtime_runtime = None;
     assert_eq!(read, set);
+}
+
+#[test]
+fn limits_are_read_back_as_they_were_set_on_v2() {
+    for layout in v2_views() {
+        let mut set = Limits::new()
+            .memory_limit(Bytes::mib(64))
+            .memory_reservation(Bytes::mib(8))
+            .cpu_shares(1024)
+            .cpu_quota(Micros(10_000), Micros(20_000))
+            .cpus("0")
+            .mems("0")
+            .pids_limit(Limit::Max);
+        set.cpu.burst = Some(Micros(500));
+        set.cpu.idle = Some(false);
+        let cgroup = create(&layout, &set);
+        let mut read = cgroup.limits().unwrap();
+        // What was not asked for has the kernel's defaults, where it has the file.
+        assert!(matches!(read.memory.swap.take(), None | Some(Limit::Max)));
+        read.hugepages.clear();
+        read.blkio = orlop_cgroups::BlkioLimits::default();
+        // Several shares become the same weight.
+        assert!(read.cpu.shares.take().unwrap() <= set.cpu.shares.take().unwrap());
+        assert_eq!(read, set);
+    }
 }

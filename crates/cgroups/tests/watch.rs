@@ -6,32 +6,35 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Process, Scratch, own_path};
-use orlop_cgroups::{Bytes, Cgroup, Event, Limits, MemoryLevel, Micros, Mode, Resource, Waiting};
+use orlop_cgroups::{
+    Bytes, Cgroup, Controller, Event, Limits, MemoryLevel, Micros, Mode, Resource, Waiting,
+};
 
 const SOON: Option<Duration> = Some(Duration::from_secs(5));
+const HOG: &str = "(head -c 64000000 /dev/zero | tail -c 64000000 >/dev/null); true";
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
 #[test]
 fn running_out_of_memory_is_told_once_and_removal_last() {
-    let Some(layout) = common::v1_view() else {
-        return;
-    };
-    let limits = Limits::new()
-        .memory_limit(Bytes::mib(8))
-        .memory_and_swap_limit(Bytes::mib(8));
-    let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &limits).unwrap());
-    let mut watch = cgroup.watch().unwrap();
-    assert_eq!(watch.next(NOW).unwrap(), None);
-    Process::in_cgroup(
-        &cgroup,
-        "(head -c 64000000 /dev/zero | tail -c 64000000 >/dev/null); true",
-    )
-    .output();
-    assert_eq!(watch.next(SOON).unwrap(), Some(Event::Oom));
-    assert_eq!(watch.next(NOW).unwrap(), None);
-    cgroup.destroy().unwrap();
-    assert_eq!(watch.next(SOON).unwrap(), Some(Event::Removed));
-    assert_eq!(watch.next(SOON).unwrap(), None);
+    for layout in common::views_with(&[Controller::Memory]) {
+        let limits = Limits::new()
+            .memory_limit(Bytes::mib(8))
+            .memory_and_swap_limit(Bytes::mib(8));
+        let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &limits).unwrap());
+        let mut watch = cgroup.watch().unwrap();
+        assert_eq!(watch.next(NOW).unwrap(), None);
+        Process::in_cgroup(&cgroup, HOG).output();
+        assert_eq!(watch.next(SOON).unwrap(), Some(Event::Oom));
+        if layout.mode() != Mode::V1 {
+            assert_eq!(watch.next(SOON).unwrap(), Some(Event::Empty));
+        }
+        assert_eq!(watch.next(NOW).unwrap(), None);
+        cgroup.destroy().unwrap();
+        if layout.mode() != Mode::V2 {
+            assert_eq!(watch.next(SOON).unwrap(), Some(Event::Removed));
+            assert_eq!(watch.next(SOON).unwrap(), None);
+        }
+    }
 }
 
 #[test]
@@ -41,7 +44,7 @@ fn emptiness_is_told_on_the_unified_hierarchy() {
     };
     let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &Limits::new()).unwrap());
     let mut watch = cgroup.watch().unwrap();
-    let process = Process::in_cgroup(&cgroup, "sleep 60");
+    let process = Process::in_cgroup(&cgroup, "exec sleep 60");
     assert_eq!(watch.next(NOW).unwrap(), None);
     drop(process);
     assert_eq!(watch.next(SOON).unwrap(), Some(Event::Empty));

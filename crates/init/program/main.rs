@@ -69,6 +69,11 @@ impl<T> During<T> for Result<T, sys::Errno> {
 /// Reads the control socket's number from the arguments, and runs the program.
 fn start(argument: Option<&core::ffi::CStr>) -> ! {
     let Some(fd) = argument.and_then(decimal) else { sys::exit(EXIT_FAILED) };
+    // It had to outlast the exec of this program, and must not that of the next: its end there
+    // tells the caller that the container's program runs.
+    if sys::dup_to(sys::Fd(fd), sys::Fd(fd), true).is_err() {
+        sys::exit(EXIT_FAILED);
+    }
     let mut control = Control::new(fd);
     let mut slots = execute::Slots::new();
     let received = match control.receive_program(&mut slots) {

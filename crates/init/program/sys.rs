@@ -360,9 +360,11 @@ pub fn setns(namespace: Fd, flags: u32) -> Result<()> {
     done(call!(nr::SETNS, namespace.0, flags))
 }
 
+/// Without a name the keyring is a new one.
 pub fn join_session_keyring(name: &CStr) -> Result<u32> {
     const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
-    call!(nr::KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()).map(|key| key as u32)
+    let name = if name.is_empty() { core::ptr::null() } else { name.as_ptr() };
+    call!(nr::KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, name).map(|key| key as u32)
 }
 
 pub fn prctl(option: u32, a: u64, b: u64) -> Result<usize> {

@@ -81,7 +81,7 @@ ops! {
     6 NewSession {}
     /// Joins a new session keyring of this name (`keyctl(2)`, `KEYCTL_JOIN_SESSION_KEYRING`).
     7 SessionKeyring {
-        /// The keyring's name.
+        /// The keyring's name; empty for a new one without a name.
         name: Str,
     }
     /// Moves this process into a cgroup by writing `0` to its `tasks` or `cgroup.procs` file.

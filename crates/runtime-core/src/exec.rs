@@ -31,6 +31,7 @@ pub(crate) fn run(
         seccomp: seccomp.clone(),
         id: Some(state.id.clone()),
         no_new_keyring: !state.session_keyring,
+        unnamed_keyring: false,
         stdio: [None; 3],
         cgroup: !state.cgroup.is_empty(),
         rootfs: Some(state.rootfs.clone()),

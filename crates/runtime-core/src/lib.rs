@@ -12,6 +12,7 @@ pub mod spec;
 
 mod birth;
 mod bundle;
+mod command;
 mod compile;
 mod console_socket;
 mod container;
@@ -41,6 +42,10 @@ mod sys;
 mod time;
 
 pub use bundle::Bundle;
+pub use command::{
+    Bind, Capabilities, Capability, Child, Command, Detached, ExitStatus, FileSystem, Isolation, Mount,
+    Namespace, Output, Prepared, Process, Resource, Root, Stdio, TerminalSize, Tmpfs,
+};
 pub use container::{Container, ExecOptions, ExecProcess};
 pub use error::{Error, Result, StepError};
 pub use host::Host;
@@ -50,3 +55,5 @@ pub use plan::{Plan, PlanText};
 pub use runtime::{CreateOptions, Runtime};
 pub use signal::Signal;
 pub use state::{OciState, Status};
+/// Limits and figures of cgroups.
+pub use orlop_cgroups as cgroups;

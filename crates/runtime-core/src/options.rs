@@ -26,6 +26,14 @@ pub struct Options {
     pub(crate) stdio: [Option<usize>; 3],
     pub(crate) given_namespaces: Vec<(u32, usize)>,
     pub(crate) no_cgroup: bool,
+    /// Limits in place of `linux.resources`.
+    pub(crate) limits: Option<orlop_cgroups::Limits>,
+    /// Whether `/dev` stays as it is: no devices or links are made.
+    pub(crate) no_devices: bool,
+    /// `MOUNT_ATTR_*` that the root's own mount gets in the end.
+    pub(crate) root_attr: u64,
+    /// Whether a session keyring without a name is joined where there is no id to name one.
+    pub(crate) unnamed_keyring: bool,
 }
 
 impl Options {
@@ -43,6 +51,10 @@ impl Options {
             stdio: [None; 3],
             given_namespaces: Vec::new(),
             no_cgroup: false,
+            limits: None,
+            no_devices: false,
+            root_attr: 0,
+            unnamed_keyring: false,
         }
     }
 

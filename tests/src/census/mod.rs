@@ -12,7 +12,7 @@ mod processes;
 use mounts::Mounts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -75,6 +75,8 @@ pub struct Census {
     own_files: PathBuf,
     mounts: Mounts,
     namespaces: BTreeSet<String>,
+    /// Keeps their numbers from being used for others meanwhile.
+    pins: Vec<File>,
 }
 
 impl Census {
@@ -90,6 +92,7 @@ impl Census {
             own_files: own_files.to_path_buf(),
             mounts: Mounts::read()?,
             namespaces: BTreeSet::new(),
+            pins: Vec::new(),
         })
     }
 
@@ -97,11 +100,13 @@ impl Census {
     /// Those that it shares with the caller don't count.
     pub fn track(&mut self, pid: u32) {
         let ours = processes::namespaces("self");
-        self.namespaces.extend(
-            processes::namespaces(&pid.to_string())
-                .difference(&ours)
-                .cloned(),
-        );
+        let theirs = processes::namespaces(&pid.to_string());
+        for name in theirs.difference(&ours) {
+            let kind = name.split(':').next().unwrap_or_default();
+            self.pins
+                .extend(File::open(format!("/proc/{pid}/ns/{kind}")));
+            self.namespaces.insert(name.clone());
+        }
     }
 
     /// Everything left behind, sorted.

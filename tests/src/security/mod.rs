@@ -33,7 +33,17 @@ pub fn fixture(test: &str) -> Fixture {
     let Some(program) = env::var_os("ORLOP_SECURITY_RUNTIME") else {
         return Fixture::new(test);
     };
-    let fixture = Fixture::of(test, Path::new(&program));
+    fixture_of(test, Path::new(&program))
+}
+
+/// A fixture for that program, in the view that `ORLOP_TEST_VIEW` and `ORLOP_TEST_LINKER` ask for.
+///
+/// # Panics
+/// As [`Fixture::of`].
+#[must_use]
+#[track_caller]
+pub fn fixture_of(test: &str, program: &Path) -> Fixture {
+    let fixture = Fixture::of(test, program);
     match view_asked_for() {
         None => fixture,
         Some(view) => fixture.viewed(&view),

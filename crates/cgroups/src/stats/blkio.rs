@@ -3,7 +3,8 @@
 use super::pressure::Pressure;
 use crate::error::Result;
 use crate::layout::Version;
-use crate::read_back::{Reader, parse_device};
+use crate::parse::parse_device;
+use crate::read_back::Reader;
 use crate::units::DeviceNumber;
 
 /// Block io done. Which lists are filled depends on the version, the kernel and

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use orlop_cgroups::{Cgroup, CgroupPath, Layout, Mode, Signal, Version};
+use orlop_cgroups::{Cgroup, CgroupPath, Controller, Layout, Mode, Signal, Version};
 
 /// The v1 hierarchies of this host alone, or `None` where there are none.
 pub fn v1_view() -> Option<Layout> {
@@ -110,6 +110,19 @@ impl Process {
         Self(child)
     }
 
+    /// Waits for the first line that it prints.
+    pub fn wait_for_line(&mut self) -> String {
+        use std::io::Read;
+        let mut line = String::new();
+        let mut byte = [0];
+        let stdout = self.0.stdout.as_mut().unwrap();
+        // Byte by byte, so that what comes after stays for `output`.
+        while stdout.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+            line.push(char::from(byte[0]));
+        }
+        line
+    }
+
     pub fn output(mut self) -> String {
         use std::io::Read;
         let mut text = String::new();
@@ -166,7 +179,7 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(
-            start.elapsed() < Duration::from_secs(10),
+            start.elapsed() < Duration::from_secs(30),
             "waited in vain for: {what}"
         );
         std::thread::sleep(Duration::from_millis(2));
@@ -179,6 +192,20 @@ pub fn views() -> Vec<Layout> {
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// Every view on which all of these controllers can be had.
+pub fn views_with(controllers: &[Controller]) -> Vec<Layout> {
+    let has = |layout: &Layout| {
+        controllers
+            .iter()
+            .all(|one| layout.hierarchy_of(*one).unwrap().is_some())
+    };
+    let views: Vec<_> = views().into_iter().filter(has).collect();
+    if views.is_empty() {
+        eprintln!("skipped: needs {controllers:?}");
+    }
+    views
 }
 
 pub fn version_of(layout: &Layout) -> Vec<Version> {

@@ -24,6 +24,8 @@ pub(crate) struct JoinOptions {
     pub(crate) seccomp: Option<Seccomp>,
     pub(crate) id: Option<ContainerId>,
     pub(crate) no_new_keyring: bool,
+    /// As [`Options::unnamed_keyring`](crate::Options).
+    pub(crate) unnamed_keyring: bool,
     pub(crate) stdio: [Option<usize>; 3],
     /// Whether the container has a cgroup to join.
     pub(crate) cgroup: bool,
@@ -93,8 +95,9 @@ fn enter(build: &mut PlanBuilder, options: &JoinOptions) -> Result<()> {
         build.push(Op::BecomeIds { uid: 0, gid: 0 });
     }
     build.push(Op::NewSession {});
-    if let (false, Some(id)) = (options.no_new_keyring, &options.id) {
-        let name = build.str(&format!("_ses.{id}"))?;
+    let name = options.id.as_ref().map(|id| format!("_ses.{id}"));
+    if !options.no_new_keyring && (name.is_some() || options.unnamed_keyring) {
+        let name = build.str(&name.unwrap_or_default())?;
         build.push(Op::SessionKeyring { name });
     }
     build.push(Op::Umask { mask: 0 });

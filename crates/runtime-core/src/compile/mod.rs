@@ -141,8 +141,9 @@ impl Compiler<'_> {
         if self.options.no_new_keyring {
             return Ok(());
         }
-        if let Some(id) = &self.options.id {
-            let name = self.build.str(&format!("_ses.{id}"))?;
+        let name = self.options.id.as_ref().map(|id| format!("_ses.{id}"));
+        if name.is_some() || self.options.unnamed_keyring {
+            let name = self.build.str(&name.unwrap_or_default())?;
             self.build.push(Op::SessionKeyring { name });
         }
         Ok(())

@@ -21,7 +21,10 @@ pub(super) fn cgroup(compiler: &Compiler<'_>) -> Result<Option<CgroupPlan>> {
     let host = compiler.host;
     let confined = !host.is_privileged() || host.in_user_namespace;
     let asked = compiler.linux.resources.as_ref();
-    let mut limits = asked.map(limits).transpose()?.unwrap_or_default();
+    let mut limits = match &compiler.options.limits {
+        Some(limits) => limits.clone(),
+        None => asked.map(limits).transpose()?.unwrap_or_default(),
+    };
     let path = compiler.linux.cgroups_path.as_deref().unwrap_or_default();
     let has_limits = limits != Limits::default();
     if compiler.options.no_cgroup || (confined && !has_limits && path.is_empty()) {
@@ -32,7 +35,9 @@ pub(super) fn cgroup(compiler: &Compiler<'_>) -> Result<Option<CgroupPlan>> {
     }
     // Who can't make device nodes needs no list of those that may be used, and may not set one.
     if !confined {
-        limits.devices = Some(device_rules(asked.map_or(&[], |asked| &asked.devices))?);
+        let mut rules = limits.devices.take().unwrap_or_default();
+        rules.extend(device_rules(asked.map_or(&[], |asked| &asked.devices))?);
+        limits.devices = Some(rules);
     }
     let default_path = compiler.options.id.as_ref().map(|id| format!("/{id}"));
     let path = match (path, default_path) {

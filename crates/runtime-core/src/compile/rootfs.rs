@@ -110,7 +110,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn devices(&mut self) -> Result<()> {
-        if !self.has_own_dev() || !self.has_mount_namespace() {
+        if self.options.no_devices || !self.has_own_dev() || !self.has_mount_namespace() {
             return Ok(());
         }
         let mut nodes = Vec::new();
@@ -223,9 +223,12 @@ impl Compiler<'_> {
                 self.build.push(Op::Mask { root: self.root, path, null, on_error });
             }
         }
+        let mut set = self.options.root_attr;
         if self.spec.root.as_ref().is_some_and(|root| root.readonly) {
+            set |= libc::MOUNT_ATTR_RDONLY;
+        }
+        if set != 0 {
             self.build.at("root.readonly");
-            let set = libc::MOUNT_ATTR_RDONLY;
             let (clear, propagation) = (0, 0);
             let mount = self.root;
             self.build.push(Op::SetAttr { mount, set, clear, propagation, recursive: false });

@@ -35,7 +35,7 @@ use crate::sys::{self, Birth, clone_init};
 use channel::Channel;
 
 pub(crate) use channel::{Message, receive, send_continue};
-pub(crate) use program::init_identity;
+pub(crate) use program::{Program, init_identity};
 
 /// What the caller gives beside the Plan.
 #[derive(Debug, Default)]
@@ -84,10 +84,19 @@ pub(crate) struct Child {
 /// Starts a Plan's process, up to where init is ready, or, where the Plan has no such point, up to
 /// where it has become the program.
 pub(crate) fn spawn(plan: &Plan, inputs: &Inputs<'_>, caller: &mut dyn Caller) -> Result<Child> {
-    let program = program::Program::new(plan, inputs.filter)?;
+    spawn_program(plan, &Program::new(plan, inputs.filter)?, inputs, caller)
+}
+
+/// As [`spawn`], of a Plan whose program was made before.
+pub(crate) fn spawn_program(
+    plan: &Plan,
+    program: &Program,
+    inputs: &Inputs<'_>,
+    caller: &mut dyn Caller,
+) -> Result<Child> {
     let sources = prepare::open_all(plan, inputs)?;
     let channel = Channel::new()?;
-    channel.send_program(&program, &sources)?;
+    channel.send_program(program, &sources)?;
     drop(sources);
     let init = program::sealed_init()?;
     let cgroup = match inputs.cgroup {

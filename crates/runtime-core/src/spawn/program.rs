@@ -10,20 +10,31 @@ use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
 use crate::seccomp::Filter;
 
+const ALL_SEALS: SealFlags = SealFlags::SEAL
+    .union(SealFlags::SHRINK)
+    .union(SealFlags::GROW)
+    .union(SealFlags::WRITE);
+
 /// A Plan in wire form, in a memory file.
 #[derive(Debug)]
-pub(super) struct Program {
-    pub fd: OwnedFd,
-    pub len: u32,
+pub(crate) struct Program {
+    pub(super) fd: OwnedFd,
+    pub(super) len: u32,
 }
 
 impl Program {
-    pub(super) fn new(plan: &Plan, filter: Option<&Filter>) -> Result<Self> {
+    pub(crate) fn new(plan: &Plan, filter: Option<&Filter>) -> Result<Self> {
         let bytes = plan.program(filter);
         let len = u32::try_from(bytes.len())
             .map_err(|_| Error::invalid("process", "the program is larger than 4 GiB"))?;
-        let fd = memory_file("orlop-plan", MemfdFlags::CLOEXEC, &bytes)?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let fd = memory_file("orlop-plan", flags, &bytes)?;
         Ok(Self { fd, len })
+    }
+
+    /// Forbids changes, for one that several processes will share.
+    pub(crate) fn seal(&self) -> Result<()> {
+        fcntl_add_seals(&self.fd, ALL_SEALS).context(|| "seal the program".to_owned())
     }
 }
 
@@ -52,8 +63,7 @@ pub(super) fn sealed_init() -> Result<BorrowedFd<'static>> {
     }
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
     let init = memory_file("orlop-init", flags, orlop_init::PROGRAM)?;
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    fcntl_add_seals(&init, seals).context(|| "seal the init program".to_owned())?;
+    fcntl_add_seals(&init, ALL_SEALS).context(|| "seal the init program".to_owned())?;
     Ok(INIT.get_or_init(|| init).as_fd())
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
@@ -192,7 +193,11 @@ fn boot_id() -> Result<&'static str> {
         return Ok(known);
     }
     const PATH: &str = "/proc/sys/kernel/random/boot_id";
-    let text = std::fs::read_to_string(PATH).context(|| format!("read {PATH}"))?;
+    let mut buffer = [0; 64];
+    let length = rustix::fs::open(PATH, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|file| rustix::io::read(&file, &mut buffer))
+        .context(|| format!("read {PATH}"))?;
+    let text = String::from_utf8_lossy(&buffer[..length]);
     Ok(BOOT_ID.get_or_init(|| text.trim().to_owned()))
 }
 

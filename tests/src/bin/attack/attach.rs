@@ -27,13 +27,18 @@ pub(crate) fn attach_to_all(report: &Path) -> io::Result<()> {
                 continue;
             }
             let mut lines = look(pid, top);
-            lines.extend(attach(pid));
-            let program = Identity::of(Path::new(&format!("/proc/{pid}/exe")));
-            if program.is_ok_and(|program| own.contains(&program)) {
+            match program(pid) {
                 // It has become the container's own: what was seen may be of after that.
-                arrived.insert(pid);
-                continue;
+                Ok(program) if own.contains(&program) => {
+                    arrived.insert(pid);
+                    lines.clear();
+                }
+                // It has ended, perhaps as the container's own.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => lines.clear(),
+                // It is another's, or it can't be looked at yet.
+                _ => {}
             }
+            lines.extend(attach(pid, &own));
             for line in lines {
                 report.write_all(format!("{line}\n").as_bytes())?;
             }
@@ -41,13 +46,20 @@ pub(crate) fn attach_to_all(report: &Path) -> io::Result<()> {
     }
 }
 
-fn attach(pid: i32) -> Option<String> {
+fn program(pid: i32) -> io::Result<Identity> {
+    Identity::of(Path::new(&format!("/proc/{pid}/exe")))
+}
+
+/// Stops the process, so that what it executes stays true while it is looked at.
+fn attach(pid: i32, own: &[Identity]) -> Option<String> {
     sys::ptrace(libc::PTRACE_SEIZE, pid).ok()?;
     let stopped = sys::ptrace(libc::PTRACE_INTERRUPT, pid).and_then(|()| sys::wait_for_stop(pid));
-    let program = fs::read_link(format!("/proc/{pid}/exe"));
+    let name = fs::read_link(format!("/proc/{pid}/exe"));
+    let program = program(pid);
     let _ = sys::ptrace(libc::PTRACE_DETACH, pid);
     stopped.ok()?;
-    Some(format!("attached {pid} {}", program.ok()?.display()))
+    let foreign = !own.contains(&program.ok()?);
+    foreign.then(|| format!("attached {pid} {}", name.unwrap_or_default().display()))
 }
 
 fn look(pid: i32, top: Identity) -> Vec<String> {

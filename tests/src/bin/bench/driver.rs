@@ -1,6 +1,7 @@
 //! Starts a program and times it until it is reaped; the same way for everybody.
 
 use orlop_tests::sys::{self, Usage};
+use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 
 const ENVIRONMENT: &std::ffi::CStr =
     c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Who takes longer than this hangs.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Standard input from nowhere, output and error into files that are read after a failure.
 pub(crate) struct Driver {
@@ -89,6 +93,9 @@ impl Driver {
     pub(crate) fn run(&self, line: &Line) -> io::Result<Timed> {
         let begin = Instant::now();
         let pid = self.start(line)?;
+        if !sys::ends_within(pid, LIMIT)? {
+            kill(pid);
+        }
         let (status, usage) = sys::wait4(pid)?;
         Ok(Timed {
             elapsed: begin.elapsed(),
@@ -123,6 +130,13 @@ impl Driver {
         let text = read(&mut self.stderr)?;
         self.stderr.set_len(0)?;
         Ok(text)
+    }
+}
+
+fn kill(pid: libc::pid_t) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        // Not reaped yet, so it is no other process's number.
+        let _ = kill_process(pid, Signal::KILL);
     }
 }
 
