@@ -121,6 +121,16 @@ pub enum Error {
         value: String,
     },
 
+    /// systemd cannot be reached, or refuses.
+    #[cfg(feature = "systemd")]
+    #[error("systemd: {what}: {source}")]
+    Systemd {
+        /// What was being done, or the unit.
+        what: String,
+        /// What systemd, or the system, said.
+        source: io::Error,
+    },
+
     /// The kernel refused the device program of a v2 cgroup.
     #[error("device program for {}: {step}: {source}", path.display())]
     DeviceProgram {

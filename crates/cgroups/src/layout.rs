@@ -56,7 +56,7 @@ pub struct Hierarchy {
 }
 
 /// The name of the v2 hierarchy in this crate's types.
-pub(crate) const UNIFIED: &str = "unified";
+pub const UNIFIED: &str = "unified";
 
 impl Layout {
     /// Reads `/proc/self/cgroup`, and `/proc/self/mountinfo` as far as needed to

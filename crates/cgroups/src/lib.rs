@@ -48,6 +48,8 @@ mod read_back;
 mod setting;
 mod stats;
 mod sys;
+#[cfg(feature = "systemd")]
+pub mod systemd;
 mod tree;
 mod units;
 mod update;
@@ -61,7 +63,7 @@ pub use convert::{blkio_weight_to_io_weight, shares_to_weight, v2_swap_limit};
 pub use device::{Access, DeviceKind, DeviceRule};
 pub use error::{Error, Result};
 pub use freeze::FreezerState;
-pub use layout::{Hierarchy, Layout, Mode, Version};
+pub use layout::{Hierarchy, Layout, Mode, UNIFIED, Version};
 pub use limits::{
     BlkioLimits, CpuLimits, DeviceRate, DeviceWeight, HugepageLimit, InterfacePriority, Limits,
     MemoryLimits, NetworkLimits, PageSize, RdmaLimit,

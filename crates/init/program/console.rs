@@ -34,14 +34,19 @@ pub fn open(state: &mut State, root: Slot, uid: u32, size: (u32, u32), bind: boo
     }
     if bind {
         let console = resolve::mount_point(root, c"/dev/console", false, Missing::File)?;
-        let mount = sys::open_tree(terminal, c"", false).during(Part::Attach)?;
+        let mount = sys::open_tree(terminal, c"", false, true).during(Part::Attach)?;
         sys::move_mount(mount, console, c"").during(Part::Attach)?;
     }
-    sys::ioctl_value(terminal, TIOCSCTTY, 0)?;
     for standard in 0..3 {
         sys::dup_to(terminal, Fd(standard), false)?;
     }
     Ok(state.control.send(Kind::Console, 0, Some(master))?)
+}
+
+/// For the process that stays: a terminal hangs up when the leader of its session ends.
+pub fn control() -> Step {
+    sys::ioctl_value(Fd(0), TIOCSCTTY, 0)?;
+    Ok(())
 }
 
 /// The multiplexer of the container's own devpts, and nothing that only looks like it.

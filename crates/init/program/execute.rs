@@ -50,11 +50,21 @@ pub struct State {
     pub program: Option<&'static CStr>,
     /// Whether the null device's mount was attached: then masks clone it.
     pub null_attached: bool,
+    /// The directory in which something was made last.
+    pub parent: Option<Parent>,
+}
+
+/// A directory inside the root that was looked up, by the path that led there.
+#[derive(Clone, Copy)]
+pub struct Parent {
+    pub root: Slot,
+    pub path: &'static [u8],
+    pub dir: Fd,
 }
 
 pub fn run(image: Image, control: Control, slots: Slots) -> ! {
     let mut words = image.words();
-    let mut state = State { image, control, slots, program: None, null_attached: false };
+    let mut state = State { image, control, slots, program: None, null_attached: false, parent: None };
     loop {
         let step = match Op::decode(&mut words) {
             Some(op) => state.step(op),
@@ -77,9 +87,10 @@ impl State {
         match op {
             Op::MountFs { .. }
             | Op::Attach { .. }
-            | Op::AttachAt { .. }
+            | Op::BindAt { .. }
             | Op::AttachRoot { .. }
             | Op::OpenTree { .. }
+            | Op::OpenNull { .. }
             | Op::OpenDir { .. }
             | Op::OpenRoot { .. }
             | Op::SetAttr { .. }
@@ -106,6 +117,7 @@ impl State {
             Op::Console { root, uid, rows, columns, bind } => {
                 console::open(self, root, uid, (rows, columns), bind)
             }
+            Op::ControllingTerminal {} => console::control(),
             Op::Home { cell, uid } => home::fill(self, cell, uid),
             Op::Hook { path, argv, env, timeout } => hook::run(self, path, argv, env, timeout),
             Op::HookPoint {} => self.ask(Kind::HookPoint),

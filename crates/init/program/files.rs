@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use crate::execute::State;
+use crate::execute::{Parent, State};
 use crate::ops::Op;
 use crate::report::Part;
 use crate::resolve;
@@ -10,22 +10,41 @@ use crate::sys::{
     self, Errno, Fd, O_PATH, O_WRONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS,
     RESOLVE_NO_XDEV, S_IFMT,
 };
-use crate::{During, Step};
+use crate::wire::{Slot, Str};
+use crate::{During, Failure, Step};
 
 pub fn step(state: &mut State, op: Op) -> Step {
-    let State { image, slots, .. } = state;
     match op {
         Op::Device { root, path, mode, major, minor, uid, gid } => {
             let node = Node { mode, device: (major, minor), owner: (uid, gid) };
-            make_node(slots.get(root)?, image.str(path)?, &node)
+            let (parent, name) = place(state, root, path)?;
+            make_node(parent, name, &node)
         }
         Op::Symlink { root, path, target, replace } => {
-            make_link(slots.get(root)?, image.str(path)?, image.str(target)?, replace)
+            let target = state.image.str(target)?;
+            let (parent, name) = place(state, root, path)?;
+            make_link(parent, name, target, replace)
         }
         Op::WriteProc { proc, path, data } => {
+            let State { image, slots, .. } = state;
             write_proc(slots.get(proc)?, image.str(path)?, image.str(data)?)
         }
         _ => unreachable!(),
+    }
+}
+
+/// The directory for a new object, and its name there. What is made in a row is mostly made in one
+/// directory, which is looked up once: by descriptor it stays the same one.
+fn place(state: &mut State, root: Slot, path: Str) -> Result<(Fd, &'static CStr), Failure> {
+    let path = state.image.str(path)?;
+    let directory = resolve::directory_of(path);
+    match state.parent {
+        Some(last) if last.root == root && last.path == directory => Ok((last.dir, resolve::name_of(path)?)),
+        _ => {
+            let (dir, name) = resolve::parent(state.slots.get(root)?, path)?;
+            state.parent = Some(Parent { root, path: directory, dir });
+            Ok((dir, name))
+        }
     }
 }
 
@@ -41,8 +60,7 @@ fn encode((major, minor): (u32, u32)) -> u64 {
     (minor & 0xff) | (major & 0xfff) << 8 | (minor & !0xff) << 12 | (major & !0xfff) << 32
 }
 
-fn make_node(root: Fd, path: &CStr, node: &Node) -> Step {
-    let (parent, name) = resolve::parent(root, path)?;
+fn make_node(parent: Fd, name: &CStr, node: &Node) -> Step {
     match sys::mknodat(parent, name, node.mode, encode(node.device)) {
         Err(Errno::EXIST) => return same_node(parent, name, node),
         result => result.during(Part::Create)?,
@@ -64,8 +82,7 @@ fn same_node(parent: Fd, name: &CStr, node: &Node) -> Step {
     Ok(())
 }
 
-fn make_link(root: Fd, path: &CStr, target: &CStr, replace: bool) -> Step {
-    let (parent, name) = resolve::parent(root, path)?;
+fn make_link(parent: Fd, name: &CStr, target: &CStr, replace: bool) -> Step {
     let make = || sys::symlinkat(target, parent, name);
     match make() {
         Err(Errno::EXIST) if replace => {

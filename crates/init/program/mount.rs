@@ -6,9 +6,9 @@ use crate::execute::State;
 use crate::ops::Op;
 use crate::report::Part;
 use crate::resolve::{self, Missing};
-use crate::sys::{self, CWD, Fd, MOUNT_ATTR_RDONLY, MountAttr, O_DIRECTORY, O_PATH, S_IFDIR, S_IFMT};
+use crate::sys::{self, CWD, Fd, MOUNT_ATTR_RDONLY, MountAttr, O_DIRECTORY, O_PATH, S_IFCHR, S_IFDIR, S_IFMT};
 use crate::wire::{Slot, Str};
-use crate::{During, Step};
+use crate::{During, Failure, Step};
 
 const MOUNT_ATTR_NOSUID: u64 = 2;
 const MOUNT_ATTR_NODEV: u64 = 4;
@@ -16,6 +16,8 @@ const MOUNT_ATTR_NOEXEC: u64 = 8;
 const MS_RDONLY: u64 = 1;
 
 pub fn step(state: &mut State, op: Op) -> Step {
+    // A mount may cover the directory that was looked up last.
+    state.parent = None;
     let State { image, slots, .. } = state;
     match op {
         Op::MountFs { root, target, fstype, source, flags, data, strict, keep_mode } => {
@@ -38,18 +40,20 @@ pub fn step(state: &mut State, op: Op) -> Step {
             let (mount, root) = (slots.get(mount)?, slots.get(root)?);
             attach(mount, root, image.str(target)?, strict)
         }
-        Op::AttachAt { mount, dir, name } => {
-            let (mount, dir, name) = (slots.get(mount)?, slots.get(dir)?, image.str(name)?);
+        Op::BindAt { path, dir, name } => {
+            let (path, dir, name) = (image.str(path)?, slots.get(dir)?, image.str(name)?);
+            let mount = sys::open_tree(CWD, path, false, true)?;
             sys::mkdirat(dir, name, 0o755).during(Part::Create)?;
             sys::move_mount(mount, dir, name).during(Part::Attach)
         }
         Op::AttachRoot { root, at } => {
             Ok(sys::move_mount(slots.get(root)?, CWD, image.str(at)?)?)
         }
-        Op::OpenTree { to, path, recursive } => {
-            let tree = sys::open_tree(CWD, image.str(path)?, recursive)?;
+        Op::OpenTree { to, path, recursive, follow } => {
+            let tree = sys::open_tree(CWD, image.str(path)?, recursive, follow)?;
             Ok(slots.set(to, tree)?)
         }
+        Op::OpenNull { to } => Ok(slots.set(to, open_null()?)?),
         Op::OpenDir { to, root, path } => {
             let flags = O_PATH | O_DIRECTORY;
             let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
@@ -119,12 +123,22 @@ fn attach(mount: Fd, root: Fd, target: &CStr, strict: bool) -> Step {
 fn pivot(root: Fd) -> Step {
     sys::fchdir(root)?;
     sys::pivot_root(c".", c".")?;
-    sys::detach(c".").during(Part::Attach)?;
-    Ok(sys::chdir(c"/")?)
+    sys::detach(c".").during(Part::Attach)
 }
 
-/// Hides a path. A file is covered with the null device, whose mount is made by the caller from a
-/// verified descriptor: nothing in the container is trusted to be it.
+/// The host's null device, and nothing that only has its name.
+fn open_null() -> Result<Fd, Failure> {
+    const NULL_DEVICE: (u32, u32) = (1, 3);
+    let null = sys::open_tree(CWD, c"/dev/null", false, false)?;
+    let found = sys::stat(null, c"")?;
+    if found.mode & S_IFMT != S_IFCHR || found.device != NULL_DEVICE {
+        return Err(sys::Errno::NODEV).during(Part::Kind);
+    }
+    Ok(null)
+}
+
+/// Hides a path. A file is covered with the null device, whose mount was made from the host's
+/// verified one: nothing in the container is trusted to be it.
 pub fn mask(state: &mut State, root: Slot, path: Str, null: Slot) -> Step {
     let root = state.slots.get(root)?;
     let target = resolve::existing(root, state.image.str(path)?)?;
@@ -133,7 +147,7 @@ pub fn mask(state: &mut State, root: Slot, path: Str, null: Slot) -> Step {
     }
     let null = state.slots.get(null)?;
     // A mount that is not attached yet can't be cloned before Linux 6.15; an attached one can.
-    let mount = if state.null_attached { sys::open_tree(null, c"", false)? } else { null };
+    let mount = if state.null_attached { sys::open_tree(null, c"", false, true)? } else { null };
     state.null_attached = true;
     sys::move_mount(mount, target, c"").during(Part::Attach)
 }
@@ -141,7 +155,7 @@ pub fn mask(state: &mut State, root: Slot, path: Str, null: Slot) -> Step {
 /// Covers a path with a read-only clone of itself, made read-only before it is attached.
 pub fn read_only(state: &mut State, root: Slot, path: Str) -> Step {
     let target = resolve::existing(state.slots.get(root)?, state.image.str(path)?)?;
-    let clone = sys::open_tree(target, c"", true)?;
+    let clone = sys::open_tree(target, c"", true, true)?;
     let attr = MountAttr { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns: 0 };
     sys::mount_setattr(clone, c"", true, &attr)?;
     sys::move_mount(clone, target, c"").during(Part::Attach)

@@ -101,6 +101,19 @@ pub fn parent<'a>(root: Fd, path: &'a CStr) -> Result<(Fd, &'a CStr), Failure> {
     Ok((parent, name))
 }
 
+/// The part of a path before its last component.
+pub fn directory_of(path: &'static CStr) -> &'static [u8] {
+    let bytes = path.to_bytes();
+    &bytes[..bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1)]
+}
+
+/// The last component of a path.
+pub fn name_of(path: &'static CStr) -> sys::Result<&'static CStr> {
+    let bytes = path.to_bytes_with_nul();
+    let start = directory_of(path).len();
+    CStr::from_bytes_with_nul(&bytes[start..]).map_err(|_| Errno::INVAL)
+}
+
 /// A directory inside this process's own root, made when missing.
 pub fn directory_from_here(path: &CStr, create: bool) -> Result<Fd, Failure> {
     let flags = O_PATH | O_DIRECTORY;

@@ -62,6 +62,7 @@ pub const RESOLVE_IN_ROOT: u64 = 16;
 
 pub const AT_EMPTY_PATH: usize = 0x1000;
 const AT_RECURSIVE: usize = 0x8000;
+const AT_SYMLINK_NOFOLLOW: usize = 0x100;
 const OPEN_TREE_CLONE: usize = 1;
 pub const S_IFMT: u32 = 0o170_000;
 pub const S_IFDIR: u32 = 0o040_000;
@@ -214,7 +215,6 @@ pub struct Stat {
 
 /// `statx(2)` on the object itself; an empty path means `dir`.
 pub fn stat(dir: Fd, path: &CStr) -> Result<Stat> {
-    const AT_SYMLINK_NOFOLLOW: usize = 0x100;
     const STATX_BASIC: usize = 0x7ff;
     let mut buffer = [0u32; 64];
     done(call!(
@@ -292,11 +292,13 @@ pub fn pivot_root(new: &CStr, old: &CStr) -> Result<()> {
     done(call!(nr::PIVOT_ROOT, new.as_ptr(), old.as_ptr()))
 }
 
-pub fn open_tree(dir: Fd, path: &CStr, recursive: bool) -> Result<Fd> {
+/// A detached clone of the mount at a path, or of `dir`'s own where the path is empty.
+pub fn open_tree(dir: Fd, path: &CStr, recursive: bool, follow: bool) -> Result<Fd> {
     let flags = OPEN_TREE_CLONE
         | O_CLOEXEC as usize
         | AT_EMPTY_PATH
-        | if recursive { AT_RECURSIVE } else { 0 };
+        | if recursive { AT_RECURSIVE } else { 0 }
+        | if follow { 0 } else { AT_SYMLINK_NOFOLLOW };
     fd(call!(nr::OPEN_TREE, dir.0, path.as_ptr(), flags))
 }
 

@@ -84,10 +84,10 @@ ops! {
         /// The keyring's name; empty for a new one without a name.
         name: Str,
     }
-    /// Moves this process into a cgroup by writing `0` to its `tasks` or `cgroup.procs` file.
+    /// Moves this process into a cgroup by writing `0` to its `tasks` file.
     8 JoinCgroup {
-        /// The open file.
-        file: Slot,
+        /// The file, in a cgroup file system of the host.
+        path: Str,
     }
     /// Leaves shared namespaces (`unshare(2)`).
     9 Unshare {
@@ -142,6 +142,13 @@ ops! {
         path: Str,
         /// Whether mounts below come along.
         recursive: bool,
+        /// Whether a symbolic link in the path's last place is followed.
+        follow: bool,
+    }
+    /// Clones the mount of the host's null device, after a look that it is that.
+    52 OpenNull {
+        /// Where the detached mount goes.
+        to: Slot,
     }
     /// Changes a mount's attributes (`mount_setattr(2)`).
     17 SetAttr {
@@ -193,11 +200,11 @@ ops! {
         /// Whether no component of the path may be a symbolic link.
         strict: bool,
     }
-    /// Attaches a detached mount at a name in a directory that nobody else can change yet.
-    21 AttachAt {
-        /// The detached mount.
-        mount: Slot,
-        /// The directory.
+    /// Binds a host directory at a new name in a directory that nobody else can change yet.
+    21 BindAt {
+        /// The host directory.
+        path: Str,
+        /// Where it goes.
         dir: Slot,
         /// One component; the directory is made.
         name: Str,
@@ -284,6 +291,8 @@ ops! {
         /// The name.
         name: Str,
     }
+    /// Makes standard input the controlling terminal of this session.
+    53 ControllingTerminal {}
     /// Opens a terminal in the container, makes it standard input, output and error and
     /// `/dev/console`, and sends its master to the caller.
     31 Console {

@@ -36,7 +36,10 @@ fn main() -> ExitCode {
             globals,
             command,
             matches,
-        }) => match Context::new(&globals) {
+        }) => match commands::check_preserved(matches.number("preserve-fds"))
+            .map_err(|failure| (failure, Log::standard_error()))
+            .and_then(|()| Context::new(&globals))
+        {
             Ok(context) => {
                 context
                     .log

@@ -1,7 +1,8 @@
 //! Bundles: a directory with a `config.json` (OCI runtime specification, `bundle.md`).
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Context, Error, Result};
 use crate::spec::Spec;
@@ -10,7 +11,10 @@ use crate::spec::Spec;
 const CONFIG: &str = "config.json";
 
 /// The largest configuration that is read, in bytes.
-const MAX_CONFIG: u64 = 16 << 20;
+const MAX_CONFIG: usize = 16 << 20;
+
+/// What most configurations fit into, so that one read gets them.
+const USUAL_CONFIG: usize = 64 << 10;
 
 /// A bundle whose configuration was read, once.
 #[derive(Debug)]
@@ -34,14 +38,28 @@ impl Bundle {
             .context(|| format!("find bundle {}", path.as_ref().display()))?;
         let file = path.join(CONFIG);
         let operation = || format!("open bundle configuration {}", file.display());
-        let size = fs::metadata(&file).context(operation)?.len();
-        if size > MAX_CONFIG {
+        let config = read(&file).context(operation)?;
+        if config.len() > MAX_CONFIG {
             let message = format!("{}: larger than {MAX_CONFIG} bytes", file.display());
             return Err(Error::invalid(CONFIG, message));
         }
-        let config = fs::read(&file).context(operation)?;
         let spec = parse(&config, &file)?;
         Ok(Self { path, spec, config })
+    }
+}
+
+/// Reads a file, at most one byte more than is allowed.
+fn read(path: &Path) -> rustix::io::Result<Vec<u8>> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut content = Vec::with_capacity(USUAL_CONFIG);
+    loop {
+        let read = rustix::io::retry_on_intr(|| {
+            rustix::io::read(&file, rustix::buffer::spare_capacity(&mut content))
+        })?;
+        if read == 0 || content.len() > MAX_CONFIG {
+            return Ok(content);
+        }
+        content.reserve(USUAL_CONFIG);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Further processes in a running container.
 
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use rustix::process::Pid;
 
@@ -16,6 +17,7 @@ use crate::process_id::ProcessId;
 use crate::seccomp::Cache;
 use crate::spawn::{self, Inputs};
 use crate::spec::Seccomp;
+use crate::state::State;
 
 pub(crate) fn run(
     container: &Container,
@@ -33,7 +35,7 @@ pub(crate) fn run(
         no_new_keyring: !state.session_keyring,
         unnamed_keyring: false,
         stdio: [None; 3],
-        cgroup: !state.cgroup.is_empty(),
+        cgroup: v1_directories(state),
         rootfs: Some(state.rootfs.clone()),
     };
     let plan = Plan::compile_exec(&options.process, &join, &host)?;
@@ -49,7 +51,7 @@ pub(crate) fn run(
     let cgroup = container.cgroup();
     let inputs = Inputs {
         target: Some(target.as_fd()),
-        cgroup: join.cgroup.then_some(&cgroup),
+        cgroup: (!state.cgroup.is_empty()).then_some(&cgroup),
         filter: filter.as_deref(),
         preserve_fds: options.preserve_fds,
         ..Inputs::default()
@@ -64,6 +66,11 @@ pub(crate) fn run(
     }
     let pid = Pid::from_raw(child.pid).ok_or_else(gone)?;
     Ok(ExecProcess { pid, pidfd: child.into_pidfd()?, terminal: caller.terminal })
+}
+
+fn v1_directories(state: &State) -> Vec<PathBuf> {
+    let v1 = state.cgroup.iter().filter(|place| place.hierarchy != orlop_cgroups::UNIFIED);
+    v1.map(|place| place.path.clone()).collect()
 }
 
 /// The container's own filter holds for everything that enters it.

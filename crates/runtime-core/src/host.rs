@@ -1,8 +1,10 @@
 //! Facts about the host and the caller that decide how a Plan looks.
 
 use orlop_cgroups::Layout;
+use rustix::fs::{Mode, OFlags, open};
 
 use crate::error::Result;
+use crate::spec::Spec;
 use crate::sys;
 
 /// What a Plan depends on beside the Spec: probed once, or made up for a test.
@@ -16,7 +18,6 @@ pub struct Host {
     /// Whether the caller is in a user namespace other than the first.
     pub(crate) in_user_namespace: bool,
     pub(crate) apparmor: bool,
-    pub(crate) selinux: bool,
 }
 
 impl Host {
@@ -25,15 +26,27 @@ impl Host {
     /// # Errors
     /// When `/proc` can't be read.
     pub fn probe() -> Result<Self> {
+        Ok(Self { apparmor: apparmor_is_enabled(), ..Self::probe_kernel()? })
+    }
+
+    /// Asks the kernel only what decides about this Spec.
+    pub(crate) fn probe_for(spec: &Spec) -> Result<Self> {
+        let process = spec.process.as_ref();
+        let profile = process.and_then(|process| process.apparmor_profile.as_deref());
+        match profile {
+            None | Some("") => Self::probe_kernel(),
+            Some(_) => Self::probe(),
+        }
+    }
+
+    fn probe_kernel() -> Result<Self> {
         Ok(Self {
             cgroups: Layout::probe()?,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             capabilities: sys::permitted_capabilities()?,
             in_user_namespace: in_user_namespace(),
-            apparmor: std::fs::read("/sys/module/apparmor/parameters/enabled")
-                .is_ok_and(|enabled| enabled.starts_with(b"Y")),
-            selinux: std::path::Path::new("/sys/fs/selinux/enforce").exists(),
+            apparmor: false,
         })
     }
 
@@ -49,7 +62,6 @@ impl Host {
             capabilities: u64::MAX >> (64 - crate::names::CAPABILITIES.len()),
             in_user_namespace: false,
             apparmor: false,
-            selinux: false,
         }
     }
 
@@ -71,9 +83,17 @@ impl Host {
     }
 }
 
+fn apparmor_is_enabled() -> bool {
+    std::fs::read("/sys/module/apparmor/parameters/enabled")
+        .is_ok_and(|enabled| enabled.starts_with(b"Y"))
+}
+
 /// The first user namespace maps every id to itself; no other one's first line says so.
 fn in_user_namespace() -> bool {
-    let Ok(map) = std::fs::read_to_string("/proc/self/uid_map") else { return false };
-    let line: Vec<&str> = map.split_whitespace().collect();
-    line != ["0", "0", "4294967295"]
+    let mut map = [0; 128];
+    let read = open("/proc/self/uid_map", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|file| rustix::io::read(&file, &mut map));
+    let Ok(length) = read else { return false };
+    let text = String::from_utf8_lossy(&map[..length]);
+    !text.split_whitespace().eq(["0", "0", "4294967295"])
 }

@@ -56,6 +56,8 @@ pub struct CreateOptions {
     pub pid_file: Option<PathBuf>,
     /// How many descriptors from 3 on the program inherits.
     pub preserve_fds: u32,
+    /// Variables that the program gets beside those of its configuration, `NAME=VALUE`.
+    pub env: Vec<String>,
     /// See [`Options::no_pivot`].
     pub no_pivot: bool,
     /// See [`Options::no_new_keyring`].
@@ -75,6 +77,7 @@ impl CreateOptions {
             pidfd_socket: None,
             pid_file: None,
             preserve_fds: 0,
+            env: Vec::new(),
             no_pivot: false,
             no_new_keyring: false,
             gate: true,
@@ -100,9 +103,15 @@ impl Runtime {
     /// [`Error::Config`], [`Error::Invalid`] and [`Error::Unsupported`] name what is wrong in the
     /// bundle, [`Error::Exists`] says that the id is taken, [`Error::Step`] what failed inside.
     pub fn create(&self, options: CreateOptions) -> Result<Container> {
-        let bundle = Bundle::open(&options.bundle)?;
-        let host = Host::probe()?;
+        let mut bundle = Bundle::open(&options.bundle)?;
+        if let Some(process) = &mut bundle.spec.process {
+            process.env.extend_from_slice(&options.env);
+        }
+        let host = Host::probe_for(&bundle.spec)?;
         let plan = compile(&bundle, &options, &host)?;
+        if let Some(rootfs) = &plan.rootfs {
+            spawn::check_rootfs(rootfs)?;
+        }
         let console = options.console_socket.as_deref().map(ConsoleSocket::connect).transpose()?;
         let pidfd_socket = options.pidfd_socket.as_deref().map(ConsoleSocket::connect).transpose()?;
         let filter = self.filter(&plan)?;

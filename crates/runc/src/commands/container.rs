@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use orlop::{Bundle, Container, ContainerId, CreateOptions, Runtime};
 
+use super::listen_fds::ListenFds;
 use crate::cli::Matches;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -77,7 +78,9 @@ pub(super) fn create_options(
     options.console_socket = matches.path("console-socket");
     options.pidfd_socket = matches.path("pidfd-socket");
     options.pid_file = matches.path("pid-file");
-    options.preserve_fds = matches.number("preserve-fds");
+    let sockets = ListenFds::from_env();
+    options.preserve_fds = sockets.count + matches.number("preserve-fds");
+    options.env = sockets.env;
     options.no_pivot = matches.is_set("no-pivot");
     options.no_new_keyring = matches.is_set("no-new-keyring");
     Ok(options)

@@ -5,6 +5,7 @@ use std::fs;
 use orlop::spec::Process;
 use orlop::{Container, ExecOptions};
 
+use super::listen_fds::ListenFds;
 use super::exec_process::{self, Changes};
 use super::{container, flags};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
@@ -95,7 +96,9 @@ fn execute(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     }
     options.pidfd_socket = matches.path("pidfd-socket");
     options.pid_file = matches.path("pid-file");
-    options.preserve_fds = matches.number("preserve-fds");
+    let sockets = ListenFds::from_env();
+    options.preserve_fds = sockets.count + matches.number("preserve-fds");
+    options.process.env.extend(sockets.env);
     options.ignore_paused = matches.is_set("ignore-paused");
     if detach {
         container.exec(options)?;

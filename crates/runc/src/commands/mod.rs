@@ -10,6 +10,7 @@ mod features;
 mod flags;
 mod kill;
 mod list;
+mod listen_fds;
 mod manual;
 mod plan;
 mod ps;
@@ -19,6 +20,8 @@ mod start;
 mod state;
 
 use std::io::{self, Write as _};
+
+pub(crate) use listen_fds::check_preserved;
 
 use crate::cli::Command;
 use crate::failure::Failure;

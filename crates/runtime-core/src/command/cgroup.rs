@@ -1,10 +1,11 @@
 //! The cgroup of a sandbox: made for one, removed with it.
 
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use orlop_cgroups::{Cgroup, CgroupPath, Layout, Limits, Signal};
+use orlop_cgroups::{Cgroup, CgroupPath, Layout, Limits, Member, Signal, Version};
 
 use crate::error::Result;
 
@@ -45,6 +46,12 @@ pub(super) struct OwnCgroup {
 }
 
 impl OwnCgroup {
+    /// Its directories in v1 hierarchies.
+    pub(super) fn v1_directories(&self) -> impl Iterator<Item = &Path> {
+        let v1 = self.cgroup.members().iter().filter(|member| member.version() == Version::V1);
+        v1.map(Member::path)
+    }
+
     /// From here on it stays.
     pub(super) fn keep(&self) {
         self.kept.store(true, Ordering::Relaxed);

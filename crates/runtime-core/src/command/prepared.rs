@@ -1,6 +1,7 @@
 //! A command that was compiled once, for any number of sandboxes.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -114,7 +115,7 @@ impl Prepared {
     }
 
     fn start(&self, streams: &Streams) -> Result<Child> {
-        let Inner { plan, program, host, joined, cgroup, tree, process, .. } = &*self.0;
+        let Inner { plan, program, filter, host, joined, cgroup, tree, process, .. } = &*self.0;
         let cgroup = match cgroup {
             Some(choice) => Some(Arc::new(choice.make(&host.cgroups)?)),
             None => None,
@@ -123,11 +124,16 @@ impl Prepared {
         let inputs = Inputs {
             given: joined.iter().map(|fd| fd.as_fd()).chain(ends.theirs()).collect(),
             cgroup: cgroup.as_deref().map(|own| &own.cgroup),
+            filter: filter.as_ref(),
             ..Inputs::default()
         };
         let mut caller = Entering::default();
-        let born = spawn::spawn_program(plan, program, &inputs, &mut caller)
-            .map_err(|error| fields::rename(error, self.0.first_mount))?;
+        let born = match &cgroup {
+            None => spawn::spawn_program(plan, program, &inputs, &mut caller),
+            // Every sandbox has a cgroup of its own, and so steps of its own.
+            Some(own) => spawn::spawn(&plan.in_cgroup(own.v1_directories()), &inputs, &mut caller),
+        };
+        let born = born.map_err(|error| fields::rename(error, self.0.first_mount))?;
         drop(inputs);
         let reach = match tree {
             Tree::PidNamespace => Reach::PidNamespace,
@@ -147,12 +153,15 @@ impl Prepared {
         let inherit = |stream: &Option<Stdio>| stream.clone().unwrap_or(Stdio::inherit());
         let streams = streams(process, || Streams::Separate(process.streams.each_ref().map(inherit)));
         let separate = matches!(streams, Streams::Separate(_));
+        let directories = sandbox.cgroup.as_deref().map(|own| {
+            own.v1_directories().map(Path::to_owned).collect()
+        });
         let join = JoinOptions {
             namespaces: plan.new_namespaces | plan.joined_namespaces,
             seccomp: seccomp.clone(),
             unnamed_keyring: true,
             stdio: [0, 1, 2].map(|number| separate.then_some(number)),
-            cgroup: sandbox.cgroup.is_some(),
+            cgroup: directories.unwrap_or_default(),
             ..JoinOptions::default()
         };
         let entry = Plan::compile_exec(&process.to_spec()?, &join, host)

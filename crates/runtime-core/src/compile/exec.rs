@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use orlop_init::Op;
 
 use super::process::{
-    Program, needs_proc, push_console, push_cwd, push_filter, push_limits, push_proc_writes,
+    Program, needs_proc, push_console, push_controlling_terminal, push_cwd, push_filter, push_limits, push_proc_writes,
     push_small_limits,
 };
-use super::{identity, resources};
+use super::{identity, push_joins};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::id::ContainerId;
@@ -27,8 +27,8 @@ pub(crate) struct JoinOptions {
     /// As [`Options::unnamed_keyring`](crate::Options).
     pub(crate) unnamed_keyring: bool,
     pub(crate) stdio: [Option<usize>; 3],
-    /// Whether the container has a cgroup to join.
-    pub(crate) cgroup: bool,
+    /// The directories of the container's cgroup in v1 hierarchies.
+    pub(crate) cgroup: Vec<PathBuf>,
     /// Directories to record for messages.
     pub(crate) rootfs: Option<PathBuf>,
 }
@@ -59,12 +59,7 @@ impl Plan {
                 build.push(Op::Dup { from, to: number as u32 });
             }
         }
-        if options.cgroup {
-            for hierarchy in 0..resources::v1_hierarchies(host) {
-                let file = build.source(Source::CgroupJoin(hierarchy))?;
-                build.push(Op::JoinCgroup { file });
-            }
-        }
+        push_joins(&mut build, &options.cgroup)?;
         // Init is not in the container yet, so that its own procfs is the host's; a caller without
         // privilege has none and writes the score itself.
         if needs_proc(process) && !host.is_privileged() {
@@ -94,7 +89,6 @@ fn enter(build: &mut PlanBuilder, options: &JoinOptions) -> Result<()> {
     if flags & USER != 0 {
         build.push(Op::BecomeIds { uid: 0, gid: 0 });
     }
-    build.push(Op::NewSession {});
     let name = options.id.as_ref().map(|id| format!("_ses.{id}"));
     if !options.no_new_keyring && (name.is_some() || options.unnamed_keyring) {
         let name = build.str(&name.unwrap_or_default())?;
@@ -130,6 +124,10 @@ fn become_process(
     }
     if forks {
         build.push(Op::Fork {});
+    }
+    build.push(Op::NewSession {});
+    if process.terminal {
+        push_controlling_terminal(build);
     }
     if !filter_first {
         push_filter(build, options.seccomp.as_ref(), None);

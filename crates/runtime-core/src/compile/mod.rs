@@ -12,6 +12,8 @@ mod rootfs;
 mod sysctl;
 mod unsupported;
 
+use std::path::PathBuf;
+
 use orlop_init::Op;
 use orlop_init::wire::Slot;
 
@@ -74,6 +76,15 @@ impl Plan {
     }
 }
 
+fn push_joins(build: &mut PlanBuilder, directories: &[PathBuf]) -> Result<()> {
+    for directory in directories {
+        let path = build.str(&directory.join("tasks").to_string_lossy())?;
+        build.push(Op::JoinCgroup { path });
+    }
+    build.at_none();
+    Ok(())
+}
+
 impl Compiler<'_> {
     fn run(&mut self) -> Result<()> {
         self.describe_container()?;
@@ -95,8 +106,10 @@ impl Compiler<'_> {
         self.enter_root()?;
         self.names()?;
         self.write_proc(proc)?;
-        self.working_directory()?;
         self.hidden_paths()?;
+        // After the mounts, which use it, and while what is missing can still be made.
+        self.working_directory()?;
+        self.root_attributes();
         self.identity()?;
         self.program()
     }
@@ -125,16 +138,10 @@ impl Compiler<'_> {
 
     /// v1 hierarchies are joined by init itself, which spares an RCU wait; v2 it is born in.
     fn join_cgroup(&mut self) -> Result<()> {
-        if self.build.plan.cgroup.is_none() {
-            return Ok(());
-        }
+        let Some(cgroup) = &self.build.plan.cgroup else { return Ok(()) };
+        let directories = resources::v1_directories(self.host, &cgroup.path);
         self.build.at("linux.cgroupsPath");
-        for hierarchy in 0..resources::v1_hierarchies(self.host) {
-            let file = self.build.source(Source::CgroupJoin(hierarchy))?;
-            self.build.push(Op::JoinCgroup { file });
-        }
-        self.build.at_none();
-        Ok(())
+        push_joins(&mut self.build, &directories)
     }
 
     fn session_keyring(&mut self) -> Result<()> {

@@ -8,6 +8,7 @@ use orlop_init::wire::Slot;
 
 use super::Compiler;
 use super::mount_options::MountOptions;
+use super::resources;
 use crate::error::{Error, Result};
 use crate::plan::{Attr, Source, Tree};
 use crate::spec::Mount;
@@ -171,7 +172,7 @@ impl Compiler<'_> {
         }
         let to = self.build.made()?;
         let path = self.build.str(&tree.path.to_string_lossy())?;
-        self.build.push(Op::OpenTree { to, path, recursive: tree.recursive });
+        self.build.push(Op::OpenTree { to, path, recursive: tree.recursive, follow: true });
         self.set_attr(to, Attr::default(), tree.propagation, true);
         for (attr, recursive) in [(tree.attr, false), (tree.recursive_attr, true)] {
             if !attr.is_empty() {
@@ -189,10 +190,14 @@ impl Compiler<'_> {
                 Ok(())
             }
             Mode::V2 if private || !self.namespaces.has_user() => self.cgroup2(options, target),
-            Mode::V1 | Mode::Hybrid if self.build.plan.cgroup.is_some() => {
-                self.cgroup1(options, target)
-            }
-            _ => self.host_cgroups(options, target),
+            Mode::V1 | Mode::Hybrid => match &self.build.plan.cgroup {
+                Some(cgroup) => {
+                    let directories = resources::v1_directories(self.host, &cgroup.path);
+                    self.cgroup1(options, target, &directories)
+                }
+                None => self.host_cgroups(options, target),
+            },
+            Mode::V2 => self.host_cgroups(options, target),
         }
     }
 
@@ -212,7 +217,12 @@ impl Compiler<'_> {
     }
 
     /// The container's own directory of every v1 hierarchy, in a small file system of their own.
-    fn cgroup1(&mut self, options: &MountOptions, target: &str) -> Result<()> {
+    fn cgroup1(
+        &mut self,
+        options: &MountOptions,
+        target: &str,
+        directories: &[PathBuf],
+    ) -> Result<()> {
         let op = Op::MountFs {
             root: self.root,
             target: self.build.str(target)?,
@@ -227,12 +237,12 @@ impl Compiler<'_> {
         let dir = self.open_mounted(target)?;
         let host = self.host;
         let v1 = host.cgroups.hierarchies().iter().filter(|one| one.version() == Version::V1);
-        for (index, hierarchy) in v1.enumerate() {
-            let mount = self.build.source(Source::CgroupTree(index))?;
+        for (hierarchy, directory) in v1.zip(directories) {
             let mount_name = hierarchy.mountpoint().file_name().unwrap_or_default();
             let mount_name = mount_name.to_string_lossy();
+            let path = self.build.str(&directory.to_string_lossy())?;
             let name = self.build.str(&mount_name)?;
-            self.build.push(Op::AttachAt { mount, dir, name });
+            self.build.push(Op::BindAt { path, dir, name });
             for controller in mount_name.split(',').filter(|one| *one != mount_name) {
                 let path = self.build.str(&format!("/{controller}"))?;
                 let link = self.build.str(&mount_name)?;
@@ -240,7 +250,7 @@ impl Compiler<'_> {
             }
         }
         // Nothing runs in the container yet that could use the moment before.
-        self.set_attr(dir, options.attr, 0, true);
+        self.set_attr(dir, options.attr, libc::MS_PRIVATE, true);
         Ok(())
     }
 

@@ -32,6 +32,7 @@ impl Compiler<'_> {
         if self.process.terminal {
             let bind = self.has_mount_namespace();
             push_console(&mut self.build, self.process, self.root, bind);
+            push_controlling_terminal(&mut self.build);
         }
         Ok(())
     }
@@ -158,6 +159,12 @@ pub(super) fn push_console(build: &mut PlanBuilder, process: &Process, root: Slo
     let fit = |cells: u64| u32::from(u16::try_from(cells).unwrap_or(u16::MAX));
     let (rows, columns) = (fit(size.height), fit(size.width));
     build.push(Op::Console { root, uid: process.user.uid, rows, columns, bind });
+    build.at_none();
+}
+
+pub(super) fn push_controlling_terminal(build: &mut PlanBuilder) {
+    build.at("process.terminal");
+    build.push(Op::ControllingTerminal {});
     build.at_none();
 }
 

@@ -1,7 +1,9 @@
 //! Limits of the specification in the cgroup library's terms.
 
+use std::path::PathBuf;
+
 use orlop_cgroups::{
-    Access, Bytes, CgroupPath, CpuShares, DeviceKind, DeviceNumber, DeviceRate, DeviceRule,
+    Access, Bytes, Cgroup, CgroupPath, CpuShares, DeviceKind, DeviceNumber, DeviceRate, DeviceRule,
     DeviceWeight, Limit, Limits, Micros, Version,
 };
 
@@ -11,9 +13,11 @@ use crate::host::Host;
 use crate::plan::CgroupPlan;
 use crate::spec::{self, BlockIo, Cpu, Memory, Resources, ThrottleDevice};
 
-/// How many v1 hierarchies a container joins.
-pub(super) fn v1_hierarchies(host: &Host) -> usize {
-    host.cgroups.hierarchies().iter().filter(|one| one.version() == Version::V1).count()
+/// The container's directories in the v1 hierarchies; in the unified one it is born.
+pub(super) fn v1_directories(host: &Host, path: &CgroupPath) -> Vec<PathBuf> {
+    let places = Cgroup::plan_paths(&host.cgroups, path).into_iter().zip(host.cgroups.hierarchies());
+    let v1 = places.filter(|(_, hierarchy)| hierarchy.version() == Version::V1);
+    v1.map(|(place, _)| place.path).collect()
 }
 
 /// The container's cgroup; none where it can't have one and nothing asks for it.

@@ -1,5 +1,7 @@
 //! The root file system: attached, furnished with devices, entered, and closed off.
 
+use std::path::Path;
+
 use orlop_init::Op;
 use orlop_init::wire::{OnError, Slot};
 
@@ -67,23 +69,30 @@ impl Compiler<'_> {
             let propagation = libc::MS_PRIVATE;
             self.build.push(Op::Propagation { path: everything, propagation });
         }
-        self.root = if self.init_opens_mounts {
-            self.tree(Tree {
-                path: path.clone(),
-                recursive: true,
-                attr: Attr::default(),
-                recursive_attr: Attr::default(),
-                propagation,
-                procfs: false,
-            })?
-        } else {
-            self.build.source(Source::Root { path: path.clone(), propagation })?
-        };
+        self.root = self.root_tree(&path, propagation)?;
         // Hooks look for the container's files at the bundle's path; all others need no path.
         let at = if self.has_create_hooks() { path.to_string_lossy().into_owned() } else { "/".into() };
         let at = self.build.str(&at)?;
         self.build.push(Op::AttachRoot { root: self.root, at });
         Ok(())
+    }
+
+    /// Init opens the root where that needs no more rights than it has: in a user namespace a
+    /// privileged caller reaches more.
+    fn root_tree(&mut self, path: &Path, propagation: u64) -> Result<Slot> {
+        let init_may = self.init_opens_mounts || !self.namespaces.has_user();
+        if !init_may || !self.namespaces.is_new(MOUNT) {
+            return self.build.source(Source::Root { path: path.to_owned(), propagation });
+        }
+        let to = self.build.made()?;
+        let text = self.build.str(&path.to_string_lossy())?;
+        self.build.push(Op::OpenTree { to, path: text, recursive: true, follow: false });
+        // All mounts were made private, and so are their clones.
+        if propagation != libc::MS_PRIVATE {
+            let (set, clear) = (0, 0);
+            self.build.push(Op::SetAttr { mount: to, set, clear, propagation, recursive: true });
+        }
+        Ok(to)
     }
 
     fn root_propagation(&mut self) -> Result<u64> {
@@ -223,18 +232,21 @@ impl Compiler<'_> {
                 self.build.push(Op::Mask { root: self.root, path, null, on_error });
             }
         }
+        self.build.at_none();
+        Ok(())
+    }
+
+    pub(super) fn root_attributes(&mut self) {
         let mut set = self.options.root_attr;
         if self.spec.root.as_ref().is_some_and(|root| root.readonly) {
             set |= libc::MOUNT_ATTR_RDONLY;
         }
         if set != 0 {
             self.build.at("root.readonly");
-            let (clear, propagation) = (0, 0);
-            let mount = self.root;
+            let (mount, clear, propagation) = (self.root, 0, 0);
             self.build.push(Op::SetAttr { mount, set, clear, propagation, recursive: false });
+            self.build.at_none();
         }
-        self.build.at_none();
-        Ok(())
     }
 
     fn absolute(&mut self, path: &str) -> Result<orlop_init::wire::Str> {
@@ -244,19 +256,13 @@ impl Compiler<'_> {
         self.build.str(path)
     }
 
-    /// After the root is entered the host's device is out of reach, so it is opened at the start.
+    /// After the root is entered the host's device is out of reach, so it is opened before.
     fn null_device(&mut self) -> Result<Slot> {
-        if !self.init_opens_mounts {
-            return self.build.source(Source::Null);
-        }
         let to = self.build.made()?;
-        let path = self.build.str("/dev/null")?;
-        let op = Op::OpenTree { to, path, recursive: false };
-        let before_root = self.build.plan.steps.iter().position(|step| {
-            matches!(step.op, Op::AttachRoot { .. })
-        });
-        let step = crate::plan::Step { op, field: Some("linux.maskedPaths".to_owned()) };
-        self.build.plan.steps.insert(before_root.unwrap_or(0), step);
+        let steps = &mut self.build.plan.steps;
+        let entry = steps.iter().position(|step| matches!(step.op, Op::AttachRoot { .. }));
+        let field = Some("linux.maskedPaths".to_owned());
+        steps.insert(entry.unwrap_or(0), crate::plan::Step { op: Op::OpenNull { to }, field });
         Ok(to)
     }
 }

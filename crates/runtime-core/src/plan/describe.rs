@@ -20,9 +20,8 @@ impl Plan {
             Op::Attach { mount, target, .. } => {
                 format!("mount {} at {}", self.describe_slot(mount), text(target))
             }
-            Op::AttachAt { mount, name, .. } => {
-                format!("mount {} at {}", self.describe_slot(mount), text(name))
-            }
+            Op::BindAt { path, .. } => format!("bind {} into the container", text(path)),
+            Op::OpenNull { .. } => "clone the mount of /dev/null".to_owned(),
             Op::AttachRoot { root, at } => {
                 format!("mount {} at {}", self.describe_slot(root), text(at))
             }
@@ -58,7 +57,7 @@ impl Plan {
             Op::SetNs { fd, flags } => {
                 format!("join {} namespace of {}", names::namespaces(flags), self.describe_slot(fd))
             }
-            Op::JoinCgroup { file } => format!("join {}", self.describe_slot(file)),
+            Op::JoinCgroup { path } => format!("join the cgroup by {}", text(path)),
             Op::SessionKeyring { name } => format!("join session keyring {}", text(name)),
             Op::Umask { mask } => format!("set umask {mask:04o}"),
             _ => describe_plain(op).to_owned(),
@@ -81,8 +80,6 @@ impl Plan {
                 format!("rootfs {}", path.display())
             }
             Some(Source::Tree(tree)) => tree.path.display().to_string(),
-            Some(Source::Null) => "the null device".to_owned(),
-            Some(Source::CgroupJoin(n) | Source::CgroupTree(n)) => format!("cgroup {n}"),
             Some(Source::Namespace { path, .. }) => path.display().to_string(),
             Some(Source::Target) => "the container".to_owned(),
             Some(Source::Gate) => "the start gate".to_owned(),
@@ -174,6 +171,7 @@ fn describe_plain(op: &Op) -> &'static str {
         Op::Pivot { .. } => "pivot_root into the root file system",
         Op::Chroot { .. } => "chroot into the root file system",
         Op::Console { .. } => "open the console",
+        Op::ControllingTerminal {} => "take the controlling terminal",
         Op::HookPoint {} => "wait for the caller's hooks",
         Op::Bounding { .. } => "drop capabilities from the bounding set",
         Op::Groups { .. } => "set supplementary groups",

@@ -9,7 +9,7 @@ mod describe;
 mod print;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use orlop_cgroups::{CgroupPath, Limits};
 use orlop_init::Op;
@@ -99,12 +99,6 @@ pub(crate) enum Source {
     RootDir { path: PathBuf },
     /// A detached clone of a host path, with the attributes it will have.
     Tree(Tree),
-    /// A detached mount of the host's null device.
-    Null,
-    /// The file of hierarchy `n` by which a process joins the container's cgroup.
-    CgroupJoin(usize),
-    /// A detached clone of the container's own directory in hierarchy `n`.
-    CgroupTree(usize),
     /// A namespace's file.
     Namespace { path: PathBuf, kind: u32, not_own: bool },
     /// The pidfd of the container that is entered.
@@ -177,6 +171,21 @@ impl Plan {
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         print::json(self)
+    }
+
+    /// The same Plan for a cgroup whose directories in v1 hierarchies are these.
+    pub(crate) fn in_cgroup<'a>(&self, directories: impl Iterator<Item = &'a Path>) -> Self {
+        let mut moved = self.clone();
+        let joins = moved.steps.iter_mut().filter_map(|step| match &mut step.op {
+            Op::JoinCgroup { path } => Some(path),
+            _ => None,
+        });
+        for (path, directory) in joins.zip(directories) {
+            *path = Str(moved.arena.len() as u32);
+            moved.arena.extend_from_slice(directory.join("tasks").as_os_str().as_encoded_bytes());
+            moved.arena.push(0);
+        }
+        moved
     }
 
     pub(crate) fn str(&self, text: Str) -> &str {

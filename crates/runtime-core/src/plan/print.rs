@@ -50,9 +50,6 @@ fn source_text(source: &Source) -> String {
             let attributes = names::mount_attributes(set);
             format!("{deep} {} {propagation}{attributes}", tree.path.display())
         }
-        Source::Null => "null device".to_owned(),
-        Source::CgroupJoin(n) => format!("cgroup {n} to join"),
-        Source::CgroupTree(n) => format!("cgroup {n} to mount"),
         Source::Namespace { path, kind, .. } => {
             format!("{} namespace {}", names::namespaces(*kind), path.display())
         }

@@ -35,6 +35,7 @@ use crate::sys::{self, Birth, clone_init};
 use channel::Channel;
 
 pub(crate) use channel::{Message, receive, send_continue};
+pub(crate) use prepare::check_rootfs;
 pub(crate) use program::{Program, init_identity};
 
 /// What the caller gives beside the Plan.

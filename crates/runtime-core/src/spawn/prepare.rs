@@ -1,11 +1,9 @@
 //! Opens what a Plan names on the host: by the caller, before anything is born.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use orlop_cgroups::{Cgroup, Member, Version};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, fstatfs, open, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, fstatfs, open, openat, statat};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use super::Inputs;
@@ -16,23 +14,13 @@ use crate::sys;
 
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 const PROC_ROOT_INODE: u64 = 1;
-const NULL_DEVICE: (u32, u32) = (1, 3);
 
 /// All sources of a Plan, in the order of their slots.
 pub(super) fn open_all(plan: &Plan, inputs: &Inputs<'_>) -> Result<Vec<OwnedFd>> {
-    let mut joins = match inputs.cgroup {
-        Some(cgroup) => cgroup.tasks_fds()?.into_iter(),
-        None => Vec::new().into_iter(),
+    let open = |(slot, source)| {
+        open_one(source, inputs).map_err(|error| name_field(plan, slot, error))
     };
-    let mut all = Vec::with_capacity(plan.sources.len());
-    for (slot, source) in plan.sources.iter().enumerate() {
-        let opened = match source {
-            Source::CgroupJoin(_) => joins.next().ok_or_else(|| missing("cgroup"))?,
-            source => open_one(source, inputs).map_err(|error| name_field(plan, slot, error))?,
-        };
-        all.push(opened);
-    }
-    Ok(all)
+    plan.sources.iter().enumerate().map(open).collect()
 }
 
 /// Says which field of the specification asked for what could not be opened.
@@ -64,14 +52,30 @@ fn open_one(source: &Source, inputs: &Inputs<'_>) -> Result<OwnedFd> {
         Source::Root { path, propagation } => root_tree(path, *propagation),
         Source::RootDir { path } => open_rootfs(path),
         Source::Tree(tree) => bind_tree(tree),
-        Source::Null => null_device(),
-        Source::CgroupTree(index) => cgroup_tree(inputs.cgroup, *index),
         Source::Namespace { path, kind, not_own } => namespace(path, *kind, *not_own),
         Source::Target => duplicate(inputs.target, "container's pidfd"),
         Source::Gate => duplicate(inputs.gate, "start gate"),
         Source::Given(index) => duplicate(inputs.given.get(*index).copied(), "given file"),
-        Source::CgroupJoin(_) => Err(missing("cgroup")),
     }
+}
+
+/// Looks at a root file system that init will open: an early error is a clear one.
+pub(crate) fn check_rootfs(path: &Path) -> Result<()> {
+    match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Ok(()),
+        Ok(_) => Err(not_a_rootfs(path)),
+        Err(error) => Err(no_rootfs(path, error)),
+    }
+}
+
+fn not_a_rootfs(path: &Path) -> Error {
+    let message = format!("{} is a symbolic link or no directory", path.display());
+    Error::invalid("root.path", format!("invalid rootfs: {message}"))
+}
+
+fn no_rootfs(path: &Path, error: rustix::io::Errno) -> Error {
+    let reason = crate::plan::os_error(error.raw_os_error());
+    Error::invalid("root.path", format!("invalid rootfs: {}: {reason}", path.display()))
 }
 
 /// The root file system's directory. A link in its place is refused: it would decide what becomes
@@ -79,20 +83,10 @@ fn open_one(source: &Source, inputs: &Inputs<'_>) -> Result<OwnedFd> {
 fn open_rootfs(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match open(path, flags, Mode::empty()) {
-        Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
-            let message = format!("{} is a symbolic link or no directory", path.display());
-            Err(Error::invalid("root.path", format!("invalid rootfs: {message}")))
-        }
-        Err(error) => Err(Error::invalid(
-            "root.path",
-            format!("invalid rootfs: {}: {}", path.display(), os_text(error)),
-        )),
+        Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => Err(not_a_rootfs(path)),
+        Err(error) => Err(no_rootfs(path, error)),
         Ok(fd) => Ok(fd),
     }
-}
-
-fn os_text(error: rustix::io::Errno) -> String {
-    crate::plan::os_error(error.raw_os_error())
 }
 
 fn clone_tree(of: BorrowedFd<'_>, recursive: bool) -> rustix::io::Result<OwnedFd> {
@@ -146,29 +140,6 @@ fn must_be_procfs(source: BorrowedFd<'_>, path: &Path) -> Result<()> {
         return Err(Error::invalid("mounts", message));
     }
     Ok(())
-}
-
-/// The host's null device, looked at before it is trusted to be it.
-fn null_device() -> Result<OwnedFd> {
-    let operation = || "open /dev/null".to_owned();
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let null = open("/dev/null", flags, Mode::empty()).context(operation)?;
-    let found = fstat(&null).context(operation)?;
-    let device = (rustix::fs::major(found.st_rdev), rustix::fs::minor(found.st_rdev));
-    if FileType::from_raw_mode(found.st_mode) != FileType::CharacterDevice || device != NULL_DEVICE {
-        return Err(Error::system("the host's /dev/null is not the null device", io::ErrorKind::InvalidData));
-    }
-    clone_tree(null.as_fd(), false).context(|| "clone the mount of /dev/null".to_owned())
-}
-
-fn cgroup_tree(cgroup: Option<&Cgroup>, index: usize) -> Result<OwnedFd> {
-    let cgroup = cgroup.ok_or_else(|| missing("cgroup"))?;
-    let mut v1 = cgroup.members().iter().filter(|member| member.version() == Version::V1);
-    let member: &Member = v1.nth(index).ok_or_else(|| missing("cgroup"))?;
-    let operation = || format!("clone the mount of {}", member.path().display());
-    let tree = clone_tree(member.dir()?, false).context(operation)?;
-    sys::mount_setattr(tree.as_fd(), false, 0, 0, libc::MS_PRIVATE).context(operation)?;
-    Ok(tree)
 }
 
 /// A namespace's file, checked to be one of that kind.

@@ -1,0 +1,315 @@
+//! The systemd back end: cgroups as transient units, made over D-Bus.
+//!
+//! On a host that systemd manages, a cgroup belongs to a unit, and only systemd
+//! makes units. A scope needs a living process: the order is to clone the
+//! process, hold it, [start the scope](Systemd::start_scope) with its pid, and
+//! let it go. The scope is delegated: what systemd has no property for is
+//! written into its cgroup directly.
+//!
+//! Pure cgroup v2 only, which is what systemd itself supports from version 258.
+
+mod bus;
+mod names;
+mod properties;
+mod wire;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use names::{UnitName, UnitPath};
+
+use crate::cgroup::{Cgroup, RecordedPath};
+use crate::error::{Error, Result};
+use crate::layout::{Layout, Mode, UNIFIED};
+use crate::limits::Limits;
+use bus::Bus;
+use wire::Value;
+
+const SERVICE: &str = "org.freedesktop.systemd1";
+const OBJECT: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
+/// For how long a job may take.
+const JOB_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A connection to a systemd manager.
+#[derive(Debug)]
+pub struct Systemd {
+    bus: Bus,
+    version: u32,
+    /// The manager's own cgroup: `/`, or that of the user's service manager.
+    root: PathBuf,
+}
+
+/// A running transient unit.
+#[derive(Debug)]
+pub struct Unit {
+    /// Its name, for later calls.
+    pub name: UnitName,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
+}
+
+impl Systemd {
+    /// Connects to the system's manager.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Systemd`] if it cannot be reached.
+    pub fn system() -> Result<Self> {
+        Self::connect(&bus::system_sockets())
+    }
+
+    /// Connects to the calling user's manager.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Systemd`] if it cannot be reached.
+    pub fn user() -> Result<Self> {
+        Self::connect(&bus::user_sockets())
+    }
+
+    fn connect(sockets: &[bus::Socket]) -> Result<Self> {
+        let mut bus = Bus::connect(sockets)?;
+        let version = manager_property(&mut bus, "Version")?;
+        let root = manager_property(&mut bus, "ControlGroup")?;
+        Ok(Self {
+            bus,
+            version: parse_version(&version),
+            root: PathBuf::from(root),
+        })
+    }
+
+    /// The version of systemd, for example 252.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Where a unit's cgroup is, or will be: to be written down before it is made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] where cgroup v2 is not the only version.
+    pub fn locate(&self, layout: &Layout, unit: &UnitPath) -> Result<Vec<RecordedPath>> {
+        let hierarchy = match (layout.mode(), layout.hierarchies()) {
+            (Mode::V2, [hierarchy]) => hierarchy,
+            _ => {
+                return Err(Error::Unsupported {
+                    field: "cgroupsPath",
+                    reason: "systemd's cgroups are supported on pure cgroup v2 only \
+                             (use cgroupfs paths on this host)"
+                        .into(),
+                });
+            }
+        };
+        let below_root = self.root.strip_prefix("/").unwrap_or(&self.root);
+        let path = hierarchy
+            .mountpoint()
+            .join(below_root)
+            .join(unit.directory());
+        Ok(vec![RecordedPath {
+            hierarchy: UNIFIED.to_owned(),
+            path,
+        }])
+    }
+
+    /// Starts a scope with these processes in it, and applies the limits: as unit
+    /// properties where systemd has them, and in the cgroup itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Systemd`] if the manager refuses or the job fails; otherwise as
+    /// [`Cgroup::update`]. Of a scope that has failed nothing stays, and
+    /// its processes are ended.
+    pub fn start_scope(
+        &mut self,
+        layout: &Layout,
+        unit: &UnitPath,
+        pids: &[u32],
+        limits: &Limits,
+    ) -> Result<Unit> {
+        let cgroup = Cgroup::open(&self.locate(layout, unit)?);
+        let mut properties = vec![
+            (
+                "Description",
+                Value::Str(format!("container {}", unit.name())),
+            ),
+            ("Slice", Value::Str(unit.slice().to_owned())),
+            ("PIDs", Value::U32s(pids.to_vec())),
+            ("Delegate", Value::Bool(true)),
+            ("DefaultDependencies", Value::Bool(false)),
+            ("MemoryAccounting", Value::Bool(true)),
+            ("CPUAccounting", Value::Bool(true)),
+            ("IOAccounting", Value::Bool(true)),
+            ("TasksAccounting", Value::Bool(true)),
+        ];
+        properties.extend(properties::from_limits(limits, self.version)?);
+        self.start(unit.name(), &properties)?;
+        match cgroup.update(limits) {
+            Ok(()) => Ok(Unit {
+                name: unit.name().clone(),
+                cgroup,
+            }),
+            Err(error) => {
+                // The first error says more than one of undoing it.
+                let _ = self.stop(unit.name());
+                Err(error)
+            }
+        }
+    }
+
+    fn start(&mut self, name: &UnitName, properties: &[(&str, Value)]) -> Result<()> {
+        let body = |body: &mut wire::Writer| {
+            body.string(name.as_str());
+            body.string("fail");
+            body.properties(properties);
+            // No auxiliary units.
+            body.empty_array(8);
+        };
+        let call = |bus: &mut Bus| {
+            bus.call(
+                SERVICE,
+                OBJECT,
+                MANAGER,
+                "StartTransientUnit",
+                "ssa(sv)a(sa(sv))",
+                body,
+            )
+        };
+        let job = match call(&mut self.bus) {
+            // A failed unit of that name is left of an earlier container.
+            Err(error) if error.is_named("UnitExists") => {
+                self.reset_failed(name)?;
+                call(&mut self.bus)
+            }
+            other => other,
+        };
+        let job = job.map_err(|error| error.about(name))?.object_path()?;
+        self.wait_for(&job, name, "start")
+    }
+
+    /// Changes the limits of a running unit: in its cgroup, where a failure
+    /// changes nothing, and then as unit properties.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cgroup::update`]; [`Error::Systemd`] if the manager refuses.
+    pub fn update(&mut self, unit: &Unit, limits: &Limits) -> Result<()> {
+        let properties = properties::from_limits(limits, self.version)?;
+        unit.cgroup.update(limits)?;
+        let body = |body: &mut wire::Writer| {
+            body.string(unit.name.as_str());
+            // Until the next boot, as the unit itself.
+            body.boolean(true);
+            body.properties(&properties);
+        };
+        self.bus
+            .call(
+                SERVICE,
+                OBJECT,
+                MANAGER,
+                "SetUnitProperties",
+                "sba(sv)",
+                body,
+            )
+            .map_err(|error| error.about(&unit.name))?;
+        Ok(())
+    }
+
+    /// Stops a unit and waits until it is gone. One that is gone already is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Systemd`] if the manager refuses or the job fails.
+    pub fn stop(&mut self, name: &UnitName) -> Result<()> {
+        let body = |body: &mut wire::Writer| {
+            body.string(name.as_str());
+            body.string("replace");
+        };
+        match self
+            .bus
+            .call(SERVICE, OBJECT, MANAGER, "StopUnit", "ss", body)
+        {
+            Ok(reply) => {
+                let job = reply.object_path()?;
+                self.wait_for(&job, name, "stop")?;
+            }
+            Err(error) if error.is_named("NoSuchUnit") => return Ok(()),
+            Err(error) => return Err(error.about(name)),
+        }
+        self.reset_failed(name)
+    }
+
+    /// Forgets that a unit has failed, so that its name is free.
+    fn reset_failed(&mut self, name: &UnitName) -> Result<()> {
+        let body = |body: &mut wire::Writer| body.string(name.as_str());
+        match self
+            .bus
+            .call(SERVICE, OBJECT, MANAGER, "ResetFailedUnit", "s", body)
+        {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_named("NoSuchUnit") => Ok(()),
+            Err(error) => Err(error.about(name)),
+        }
+    }
+
+    fn wait_for(&mut self, job: &str, name: &UnitName, verb: &'static str) -> Result<()> {
+        let result = self
+            .bus
+            .wait_for_job(job, JOB_DEADLINE)
+            .map_err(|error| error.about(name))?;
+        match result.as_str() {
+            "done" | "skipped" => Ok(()),
+            other => Err(Error::Systemd {
+                what: format!("{verb} {name}"),
+                source: io::Error::other(format!("the job ended with \"{other}\"")),
+            }),
+        }
+    }
+}
+
+fn manager_property(bus: &mut Bus, name: &str) -> Result<String> {
+    let properties = "org.freedesktop.DBus.Properties";
+    let body = |body: &mut wire::Writer| {
+        body.string(MANAGER);
+        body.string(name);
+    };
+    bus.call(SERVICE, OBJECT, properties, "Get", "ss", body)
+        .map_err(|error| error.about(name))?
+        .string_in_variant()
+}
+
+/// `252.39-1~deb12u1`, `v257`, `257.8`: the number that it begins with.
+fn parse_version(text: &str) -> u32 {
+    let digits = text.trim_start_matches('v');
+    let end = digits
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(digits.len());
+    digits[..end].parse().unwrap_or(0)
+}
+
+/// Whether systemd manages this host.
+#[must_use]
+pub fn is_running() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_version;
+
+    #[test]
+    fn versions() {
+        for (text, version) in [
+            ("252.39-1~deb12u1", 252),
+            ("v249", 249),
+            ("257", 257),
+            ("260~rc1", 260),
+            ("", 0),
+        ] {
+            assert_eq!(parse_version(text), version, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Our figures against those of another library that reads the same files.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::PathBuf;
+
+use cgroups_rs::cpu::CpuController;
+use cgroups_rs::cpuacct::CpuAcctController;
+use cgroups_rs::cpuset::CpuSetController;
+use cgroups_rs::memory::MemController;
+use cgroups_rs::pid::PidController;
+use cgroups_rs::{Controller as _, MaxValue};
+use common::{Process, Scratch, has, member_path, own_path};
+use orlop_cgroups::{Bytes, Cgroup, Controller, Limits, Micros, Mode, Version};
+
+/// The directory above the cgroup's own, to which the other library adds a path.
+fn parent_of(cgroup: &Cgroup, hierarchy: &str) -> (PathBuf, String) {
+    let path = member_path(cgroup, hierarchy);
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    (path.parent().unwrap().to_owned(), name)
+}
+
+#[test]
+fn figures_agree() {
+    let needed = [Controller::Memory, Controller::Cpu, Controller::Cpuset, Controller::Pids];
+    for layout in common::views_with(&needed) {
+        let v2 = layout.mode() == Mode::V2;
+        let limits = Limits::new()
+            .memory_limit(Bytes::mib(64))
+            .cpu_quota(Micros(50_000), Micros(100_000))
+            .cpus("0")
+            .mems("0")
+            .pids_limit(20);
+        let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &limits).unwrap());
+        let script = "x=$(head -c 4000000 /dev/zero | tr '\\0' x); sleep 60; :";
+        let _process = Process::in_cgroup(&cgroup, script);
+        common::wait_until("rest", || {
+            let stats = cgroup.stats().unwrap();
+            stats.memory.memory.usage.0 > 4_000_000 && stats.pids.current == 2
+        });
+        // In rest only what the kernel does by itself can change in between.
+        cgroup.freeze().unwrap();
+        let name = |hierarchy| if v2 { "unified" } else { hierarchy };
+
+        let (root, path) = parent_of(&cgroup, name("memory"));
+        let mut theirs = MemController::new(root, v2);
+        theirs = at(theirs, &path);
+        let memory = cgroup.stats().unwrap().memory.memory;
+        let their_memory = theirs.memory_stat();
+        assert_eq!(their_memory.limit_in_bytes, 64 << 20);
+        assert!(memory.usage.0.abs_diff(their_memory.usage_in_bytes) < 1 << 20);
+        let their_peak = their_memory.max_usage_in_bytes;
+        assert!(v2 || memory.peak.unwrap().0.abs_diff(their_peak) < 1 << 20);
+
+        let (root, path) = parent_of(&cgroup, name("pids"));
+        let mut theirs = PidController::new(root, v2);
+        theirs = at(theirs, &path);
+        let pids = cgroup.stats().unwrap().pids;
+        assert_eq!(theirs.get_pid_current().unwrap(), pids.current);
+        assert_eq!(theirs.get_pid_max().unwrap(), MaxValue::Value(20));
+
+        let (root, path) = parent_of(&cgroup, name("cpu"));
+        let mut theirs = CpuController::new(root, v2);
+        theirs = at(theirs, &path);
+        assert_eq!(theirs.cfs_quota().unwrap(), 50_000);
+        assert_eq!(theirs.cfs_period().unwrap(), 100_000);
+        assert_eq!(cgroup.limits().unwrap().cpu.period, Some(Micros(100_000)));
+        placement_and_time(&cgroup, v2, has(&layout, "cpuacct"));
+    }
+}
+
+fn placement_and_time(cgroup: &Cgroup, v2: bool, cpuacct: bool) {
+    let (root, path) = parent_of(cgroup, if v2 { "unified" } else { "cpuset" });
+    let mut theirs = CpuSetController::new(root, v2);
+    theirs = at(theirs, &path);
+    assert_eq!(theirs.cpuset().cpus, [(0, 0)]);
+    if !cpuacct {
+        return;
+    }
+    assert_eq!(cgroup.members()[0].version(), Version::V1);
+    let (root, path) = parent_of(cgroup, "cpuacct");
+    let mut theirs = CpuAcctController::new(root);
+    theirs = at(theirs, &path);
+    let (before, their, after) =
+        (cgroup.stats().unwrap().cpu, theirs.cpuacct(), cgroup.stats().unwrap().cpu);
+    let their_usage = std::time::Duration::from_nanos(their.usage);
+    assert!(before.usage <= their_usage && their_usage <= after.usage, "{before:?} {their:?}");
+    assert_eq!(their.usage_percpu.split_whitespace().count(), before.per_cpu.len());
+}
