@@ -8,10 +8,9 @@ export CARGO_TARGET_DIR
 # rustup's toolchain is where a root shell's PATH may not look.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-HOST := $(shell uname -m)-unknown-linux-gnu
-RELEASE = $(CARGO_TARGET_DIR)/$(HOST)/release
-# With the target named, flags for the program do not reach build scripts and macros.
-BUILD = cargo build --release --locked --target $(HOST)
+RELEASE = $(CARGO_TARGET_DIR)/release
+# The benchmark, the crash experiment and the demonstration.
+TOOLS = cargo build --release --locked --quiet --package orlop-tests --bins
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test bench crash lab lint install clean
@@ -21,12 +20,11 @@ help: ## lists the targets
 
 build: ## builds orlop-runc for release, one static file
 	@scripts/setup build
-	$(BUILD) --package orlop-runc
-	@ls -l $(RELEASE)/orlop-runc
+	@scripts/build
 
 demo: build ## shows a container from inside, and its life beside crun and runc
 	@scripts/setup demo
-	@$(BUILD) --quiet --package orlop-tests --bins
+	@$(TOOLS)
 	@$(RELEASE)/demo
 
 test: build ## runs every test (as root)
@@ -35,12 +33,12 @@ test: build ## runs every test (as root)
 
 bench: build ## measures beside crun, runc, youki and bwrap into docs/benchmarks (as root)
 	@tests/peers
-	@$(BUILD) --quiet --package orlop-tests --bins
+	@$(TOOLS)
 	@$(RELEASE)/bench --ours $(RELEASE)/orlop-runc --out docs/benchmarks $(BENCH)
 
 crash: build ## kills `create` at random moments, and looks at what is left (as root)
 	@tests/peers
-	@$(BUILD) --quiet --package orlop-tests --bins
+	@$(TOOLS)
 	@$(RELEASE)/crash --ours $(RELEASE)/orlop-runc $(CRASH)
 
 lab: ## runs the tests in a virtual machine with cgroup v2 alone

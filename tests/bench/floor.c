@@ -45,7 +45,7 @@ static const struct { const char *path; mode_t mode; unsigned minor, major; } de
 static const char *const links[][2] = {
     { "/proc/self/fd", "dev/fd" },         { "/proc/self/fd/0", "dev/stdin" },
     { "/proc/self/fd/1", "dev/stdout" },   { "/proc/self/fd/2", "dev/stderr" },
-    { "pts/ptmx", "dev/ptmx" },
+    { "/proc/kcore", "dev/core" },         { "pts/ptmx", "dev/ptmx" },
 };
 
 static const char *const readonly_paths[] = {
@@ -53,8 +53,9 @@ static const char *const readonly_paths[] = {
 };
 
 static const char *const masked_paths[] = {
-    "proc/acpi", "proc/asound", "proc/kcore", "proc/keys", "proc/latency_stats",
-    "proc/timer_list", "proc/timer_stats", "proc/sched_debug", "sys/firmware", "proc/scsi",
+    "proc/acpi", "proc/asound", "proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats",
+    "proc/timer_list", "proc/timer_stats", "proc/sched_debug", "proc/scsi", "sys/firmware",
+    "sys/devices/virtual/powercap",
 };
 
 static void file_systems(void)

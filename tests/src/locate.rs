@@ -37,7 +37,8 @@ pub fn runtime_under_test() -> io::Result<PathBuf> {
 }
 
 /// The runtime under test, built with the feature `failpoints`: `$ORLOP_RUNC_FAILPOINTS`, else from
-/// `failpoints/` in the target folder.
+/// `failpoints/` in the target folder, else the debug build, which has all features when the whole
+/// workspace is tested with all features.
 ///
 /// # Errors
 /// `NotFound` with what to do.
@@ -45,18 +46,28 @@ pub fn runtime_with_failpoints() -> io::Result<PathBuf> {
     if let Some(path) = env::var_os("ORLOP_RUNC_FAILPOINTS") {
         return Ok(path.into());
     }
-    let target = target_dir()?.join("failpoints");
-    ["release", "debug"]
+    let target = target_dir()?;
+    ["failpoints/release", "failpoints/debug", "debug"]
         .iter()
-        .map(|profile| target.join(profile).join("orlop-runc"))
-        .find(|path| is_executable(path))
+        .map(|folder| target.join(folder).join("orlop-runc"))
+        .find(|path| has_failpoints(path))
         .ok_or_else(|| {
             not_found(&format!(
-                "no orlop-runc in {0}: run `cargo build -p orlop-runc --features \
-                 orlop/failpoints --target-dir {0}` or set ORLOP_RUNC_FAILPOINTS",
+                "no orlop-runc with failpoints in {0}: run `cargo build -p orlop-runc --features \
+                 orlop/failpoints --target-dir {0}/failpoints` or set ORLOP_RUNC_FAILPOINTS",
                 target.display()
             ))
         })
+}
+
+/// A program that can be told by the variable has its name in it.
+fn has_failpoints(program: &Path) -> bool {
+    const VARIABLE: &[u8] = b"ORLOP_FAILPOINT";
+    std::fs::read(program).is_ok_and(|bytes| {
+        bytes
+            .windows(VARIABLE.len())
+            .any(|window| window == VARIABLE)
+    })
 }
 
 /// A program of this package, such as `view`, built beside the running one.

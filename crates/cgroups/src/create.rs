@@ -232,7 +232,22 @@ fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Resu
         enable_in(&dir, missing, needed)?;
         dir.push(component);
     }
-    Ok(())
+    check_type(member)
+}
+
+/// Below a threaded cgroup nothing but threads can be put into a new one. Such a
+/// cgroup always lacks controllers, so that others need not be asked.
+fn check_type(member: &Member) -> Result<()> {
+    match member.read("cgroup.type")?.trim() {
+        "domain invalid" => Err(Error::Unsupported {
+            field: "cgroupsPath",
+            reason: format!(
+                "{} cannot hold processes: a cgroup above it is threaded (choose one elsewhere)",
+                member.path().display()
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn enable_in(dir: &Path, missing: ControllerSet, needed: ControllerSet) -> Result<()> {

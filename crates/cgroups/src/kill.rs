@@ -55,7 +55,7 @@ impl Cgroup {
         for member in self.by_reach() {
             self.kill_members(member, start)?;
         }
-        Ok(())
+        self.thaw_if_there()
     }
 
     /// Kills what is in one member until nothing new appears.
@@ -69,7 +69,7 @@ impl Cgroup {
             let pids = tree::processes(dir, member.path())?;
             let fresh = pids.iter().filter(|pid| !signalled.contains(*pid)).count();
             if fresh == 0 {
-                return self.thaw_if_there();
+                return Ok(());
             }
             // Frozen, nothing forks and no pid changes hands. What cannot be frozen in
             // time is killed running; the next round finds what it forked.

@@ -141,6 +141,9 @@ impl Reader<'_> {
         let mut memory = MemoryLimits::default();
         if self.is_v2() {
             memory.limit = self.bytes("memory.max")?;
+            memory.oom_group = self
+                .number::<u8>("memory.oom.group")?
+                .map(|group| group == 1);
             memory.reservation = self.bytes("memory.low")?;
             let swap = self.bytes("memory.swap.max")?;
             memory.swap = memory.limit.zip(swap).map(|both| match both {

@@ -88,7 +88,7 @@ pub(crate) fn settings(
     let mut settings = if is_v2(Controller::Memory) {
         v2::memory(&limits.memory)?
     } else {
-        v1::memory(&limits.memory)
+        v1::memory(&limits.memory)?
     };
     settings.extend(if is_v2(Controller::Cpu) {
         v2::cpu(&limits.cpu)?

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, unlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -59,6 +59,11 @@ fn open_directory(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
 
 fn subdirectories(dir: &OwnedFd) -> Result<Vec<CString>, Errno> {
     let mut names = Vec::new();
+    // Each subdirectory is a link to its parent; two are the directory's own. File
+    // systems that do not count them say one.
+    if fstat(dir)?.st_nlink == 2 {
+        return Ok(names);
+    }
     let entries = match Dir::read_from(dir) {
         Ok(entries) => entries,
         Err(errno) if fs::is_gone(errno) => return Ok(names),

@@ -2,11 +2,18 @@
 
 use crate::controller::Controller::{Blkio, Cpu, Devices, Memory, NetCls, NetPrio};
 use crate::device::ListWrite;
+use crate::error::{Error, Result};
 use crate::limits::{BlkioLimits, CpuLimits, DeviceRate, MemoryLimits, NetworkLimits};
 use crate::setting::{Setting, bound};
 use crate::units::{Limit, Micros};
 
-pub(crate) fn memory(memory: &MemoryLimits) -> Vec<Setting> {
+pub(crate) fn memory(memory: &MemoryLimits) -> Result<Vec<Setting>> {
+    if memory.oom_group == Some(true) {
+        return Err(Error::Unsupported {
+            field: "memory.oom.group",
+            reason: "cgroup v1 has no such limit (leave it out on this host)".into(),
+        });
+    }
     let bytes = |field, file, limit: Option<Limit<_>>| {
         limit.map(|limit| Setting::new(Memory, field, file, bound(limit, "-1")))
     };
@@ -20,7 +27,7 @@ pub(crate) fn memory(memory: &MemoryLimits) -> Vec<Setting> {
     let asked_for = memory.swap.is_some();
     let swap = bytes("memory.swap", "memory.memsw.limit_in_bytes", swap)
         .map(|setting| setting.or_ignore_if(!asked_for));
-    [
+    Ok([
         bytes("memory.limit", "memory.limit_in_bytes", memory.limit),
         swap,
         bytes(
@@ -48,7 +55,7 @@ pub(crate) fn memory(memory: &MemoryLimits) -> Vec<Setting> {
     ]
     .into_iter()
     .flatten()
-    .collect()
+    .collect())
 }
 
 pub(crate) fn cpu(cpu: &CpuLimits) -> Vec<Setting> {

@@ -41,6 +41,14 @@ pub(crate) fn memory(memory: &MemoryLimits) -> Result<Vec<Setting>> {
         swap,
         one("memory.limit", "memory.max", memory.limit),
         one("memory.reservation", "memory.low", memory.reservation),
+        memory.oom_group.map(|group| {
+            Setting::new(
+                Memory,
+                "memory.oom.group",
+                "memory.oom.group",
+                u8::from(group),
+            )
+        }),
     ]
     .into_iter()
     .flatten()

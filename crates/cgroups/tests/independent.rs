@@ -3,27 +3,23 @@
 
 mod common;
 
-use std::path::PathBuf;
-
+use cgroups_rs::MaxValue;
 use cgroups_rs::cpu::CpuController;
 use cgroups_rs::cpuacct::CpuAcctController;
 use cgroups_rs::cpuset::CpuSetController;
 use cgroups_rs::memory::MemController;
 use cgroups_rs::pid::PidController;
-use cgroups_rs::{Controller as _, MaxValue};
 use common::{Process, Scratch, has, member_path, own_path};
 use orlop_cgroups::{Bytes, Cgroup, Controller, Limits, Micros, Mode, Version};
 
-/// The directory above the cgroup's own, to which the other library adds a path.
-fn parent_of(cgroup: &Cgroup, hierarchy: &str) -> (PathBuf, String) {
-    let path = member_path(cgroup, hierarchy);
-    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-    (path.parent().unwrap().to_owned(), name)
-}
-
 #[test]
 fn figures_agree() {
-    let needed = [Controller::Memory, Controller::Cpu, Controller::Cpuset, Controller::Pids];
+    let needed = [
+        Controller::Memory,
+        Controller::Cpu,
+        Controller::Cpuset,
+        Controller::Pids,
+    ];
     for layout in common::views_with(&needed) {
         let v2 = layout.mode() == Mode::V2;
         let limits = Limits::new()
@@ -39,13 +35,9 @@ fn figures_agree() {
             let stats = cgroup.stats().unwrap();
             stats.memory.memory.usage.0 > 4_000_000 && stats.pids.current == 2
         });
-        // In rest only what the kernel does by itself can change in between.
-        cgroup.freeze().unwrap();
         let name = |hierarchy| if v2 { "unified" } else { hierarchy };
 
-        let (root, path) = parent_of(&cgroup, name("memory"));
-        let mut theirs = MemController::new(root, v2);
-        theirs = at(theirs, &path);
+        let theirs = MemController::new(member_path(&cgroup, name("memory")), v2);
         let memory = cgroup.stats().unwrap().memory.memory;
         let their_memory = theirs.memory_stat();
         assert_eq!(their_memory.limit_in_bytes, 64 << 20);
@@ -53,16 +45,12 @@ fn figures_agree() {
         let their_peak = their_memory.max_usage_in_bytes;
         assert!(v2 || memory.peak.unwrap().0.abs_diff(their_peak) < 1 << 20);
 
-        let (root, path) = parent_of(&cgroup, name("pids"));
-        let mut theirs = PidController::new(root, v2);
-        theirs = at(theirs, &path);
+        let theirs = PidController::new(member_path(&cgroup, name("pids")), v2);
         let pids = cgroup.stats().unwrap().pids;
         assert_eq!(theirs.get_pid_current().unwrap(), pids.current);
         assert_eq!(theirs.get_pid_max().unwrap(), MaxValue::Value(20));
 
-        let (root, path) = parent_of(&cgroup, name("cpu"));
-        let mut theirs = CpuController::new(root, v2);
-        theirs = at(theirs, &path);
+        let theirs = CpuController::new(member_path(&cgroup, name("cpu")), v2);
         assert_eq!(theirs.cfs_quota().unwrap(), 50_000);
         assert_eq!(theirs.cfs_period().unwrap(), 100_000);
         assert_eq!(cgroup.limits().unwrap().cpu.period, Some(Micros(100_000)));
@@ -71,20 +59,28 @@ fn figures_agree() {
 }
 
 fn placement_and_time(cgroup: &Cgroup, v2: bool, cpuacct: bool) {
-    let (root, path) = parent_of(cgroup, if v2 { "unified" } else { "cpuset" });
-    let mut theirs = CpuSetController::new(root, v2);
-    theirs = at(theirs, &path);
+    let theirs = CpuSetController::new(
+        member_path(cgroup, if v2 { "unified" } else { "cpuset" }),
+        v2,
+    );
     assert_eq!(theirs.cpuset().cpus, [(0, 0)]);
     if !cpuacct {
         return;
     }
     assert_eq!(cgroup.members()[0].version(), Version::V1);
-    let (root, path) = parent_of(cgroup, "cpuacct");
-    let mut theirs = CpuAcctController::new(root);
-    theirs = at(theirs, &path);
-    let (before, their, after) =
-        (cgroup.stats().unwrap().cpu, theirs.cpuacct(), cgroup.stats().unwrap().cpu);
+    let theirs = CpuAcctController::new(member_path(cgroup, "cpuacct"));
+    let (before, their, after) = (
+        cgroup.stats().unwrap().cpu,
+        theirs.cpuacct(),
+        cgroup.stats().unwrap().cpu,
+    );
     let their_usage = std::time::Duration::from_nanos(their.usage);
-    assert!(before.usage <= their_usage && their_usage <= after.usage, "{before:?} {their:?}");
-    assert_eq!(their.usage_percpu.split_whitespace().count(), before.per_cpu.len());
+    assert!(
+        before.usage <= their_usage && their_usage <= after.usage,
+        "{before:?} {their_usage:?}"
+    );
+    assert_eq!(
+        their.usage_percpu.split_whitespace().count(),
+        before.per_cpu.len()
+    );
 }

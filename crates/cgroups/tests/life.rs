@@ -249,3 +249,27 @@ fn tasks_files_are_opened_for_the_v1_hierarchies() {
         );
     }
 }
+
+#[test]
+fn below_a_threaded_cgroup_it_says_why_not() {
+    let Some(layout) = common::v2_view() else {
+        return;
+    };
+    let top = own_path();
+    let cgroup = Scratch(Cgroup::create(&layout, &top, &Limits::new()).unwrap());
+    let threaded = CgroupPath::new(&format!("{top}/threads")).unwrap();
+    let threaded = Cgroup::create(&layout, &threaded, &Limits::new()).unwrap();
+    let file = threaded.members()[0].path().join("cgroup.type");
+    if let Err(error) = fs::write(&file, "threaded") {
+        // With domain controllers enabled above, the kernel has no threaded ones.
+        eprintln!("skipped: {error}");
+        return;
+    }
+    let below = CgroupPath::new(&format!("{top}/threads/x")).unwrap();
+    let error = Cgroup::create(&layout, &below, &Limits::new())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("a cgroup above it is threaded"), "{error}");
+    assert!(!threaded.members()[0].path().join("x").exists());
+    drop(cgroup);
+}

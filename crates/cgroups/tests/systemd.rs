@@ -17,7 +17,8 @@ fn manager() -> Option<(Systemd, Layout)> {
     if layout.is_none() {
         eprintln!("skipped: needs root, systemd and pure cgroup v2");
     }
-    Some((Systemd::system().unwrap(), layout?))
+    let layout = layout?;
+    Some((Systemd::system().unwrap(), layout))
 }
 
 fn own_unit(name: &str) -> UnitPath {

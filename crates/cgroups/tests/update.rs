@@ -329,6 +329,7 @@ fn limits_are_read_back_as_they_were_set_on_v2() {
             .cpus("0")
             .mems("0")
             .pids_limit(Limit::Max);
+        set.memory.oom_group = Some(true);
         set.cpu.burst = Some(Micros(500));
         set.cpu.idle = Some(false);
         let cgroup = create(&layout, &set);

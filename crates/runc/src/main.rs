@@ -4,9 +4,14 @@
 //! them through this program: same commands, options, exit statuses, output and log. All that it does
 //! itself is arguments and output; containers are the library's.
 
+#![cfg_attr(not(test), no_main)]
+
+mod arena;
 mod cli;
 mod commands;
 mod context;
+#[cfg(not(test))]
+mod entry;
 mod failure;
 mod foreground;
 #[cfg(test)]
@@ -15,8 +20,8 @@ mod log;
 mod time;
 mod version;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 
 use cli::{Help, Parsed, UsageError};
 use context::{Context, open_log};
@@ -29,9 +34,16 @@ const NO_SUCH_COMMAND: u8 = 3;
 /// The exit status of any other usage error.
 const USAGE: u8 = 1;
 
-fn main() -> ExitCode {
-    let parsed = cli::parse(commands::ALL, std::env::args_os().skip(1));
-    ExitCode::from(match parsed {
+#[global_allocator]
+static ALLOCATOR: arena::Arena = arena::Arena;
+
+#[cfg(test)]
+fn main() {}
+
+/// The whole program, from its arguments to its exit status.
+fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
+    let parsed = cli::parse(commands::ALL, arguments);
+    match parsed {
         Ok(Parsed::Run {
             globals,
             command,
@@ -52,7 +64,7 @@ fn main() -> ExitCode {
         Ok(Parsed::Help(None)) => print(&cli::general_help(commands::ALL)),
         Ok(Parsed::Version) => print(&version::text()),
         Err(error) => usage(&error),
-    })
+    }
 }
 
 /// The exit status of a command that is over, told to the log where it failed.

@@ -33,10 +33,13 @@ impl ConsoleSocket {
     pub(crate) fn connect(path: &Path) -> Result<Self> {
         let flags = SocketFlags::CLOEXEC;
         let operation = || format!("--console-socket {}", path.display());
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .context(operation)?;
+        let socket =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).context(operation)?;
         match connect_by_path(&socket, path) {
-            Ok(()) => Ok(Self { socket, path: path.to_owned() }),
+            Ok(()) => Ok(Self {
+                socket,
+                path: path.to_owned(),
+            }),
             Err(errno) => Err(refused(path, errno)),
         }
     }
@@ -51,7 +54,12 @@ impl ConsoleSocket {
         let name = if name.is_empty() { "/dev/ptmx" } else { name };
         let parts = [IoSlice::new(name.as_bytes())];
         retry_on_intr(|| sendmsg(&self.socket, &parts, &mut ancillary, SendFlags::NOSIGNAL))
-            .context(|| format!("--console-socket {}: send the terminal", self.path.display()))?;
+            .context(|| {
+                format!(
+                    "--console-socket {}: send the terminal",
+                    self.path.display()
+                )
+            })?;
         Ok(())
     }
 }
@@ -102,12 +110,17 @@ mod tests {
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let flags = RecvFlags::CMSG_CLOEXEC;
-        let length = recvmsg(stream, &mut parts, &mut ancillary, flags).unwrap().bytes;
+        let length = recvmsg(stream, &mut parts, &mut ancillary, flags)
+            .unwrap()
+            .bytes;
         let fd = ancillary.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
             _ => None,
         });
-        (String::from_utf8_lossy(&bytes[..length]).into_owned(), fd.unwrap().into())
+        (
+            String::from_utf8_lossy(&bytes[..length]).into_owned(),
+            fd.unwrap().into(),
+        )
     }
 
     #[test]

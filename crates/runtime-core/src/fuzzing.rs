@@ -30,7 +30,9 @@ pub const TARGETS: [(&str, Target); 6] = [
 
 /// `config.json`: what was read is written and read again as the same.
 pub fn spec(data: &[u8]) {
-    let Ok(read) = Spec::from_slice(data) else { return };
+    let Ok(read) = Spec::from_slice(data) else {
+        return;
+    };
     let json = serde_json::to_vec(&read).expect("a Spec that was read can be written");
     let again = Spec::from_slice(&json).expect("a Spec that was written can be read");
     assert_eq!(read, again);
@@ -50,7 +52,10 @@ pub fn state(data: &[u8]) {
             let again = State::from_json(&json, &id, path);
             assert_eq!(read, again.expect("a state that was written can be read"));
         }
-        Err(error) => assert!(error.to_string().starts_with("/root/x/state.json: "), "{error}"),
+        Err(error) => assert!(
+            error.to_string().starts_with("/root/x/state.json: "),
+            "{error}"
+        ),
     }
 }
 
@@ -63,7 +68,9 @@ pub fn plan(data: &[u8]) {
 
 /// A mount in lines (type, source, destination, then options) in an otherwise usual Spec.
 pub fn mounts(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let mut lines = text.lines().map(str::to_owned);
     let mut spec = spec::default_spec();
     spec.mounts.push(spec::Mount {
@@ -81,7 +88,10 @@ fn compile(spec: &Spec) {
     let root = Host::root_with(layout);
     let user = root.clone().as_user(1000, 1000);
     for host in [root, user] {
-        for options in [Options::new("/bundle"), Options::new("/bundle").no_pivot(true).gate(false)] {
+        for options in [
+            Options::new("/bundle"),
+            Options::new("/bundle").no_pivot(true).gate(false),
+        ] {
             let options = options.id("x".parse().expect("an id"));
             match Plan::compile(spec, &options, &host) {
                 Ok(plan) => check_plan(&plan),
@@ -166,20 +176,30 @@ impl Sink for WordSink {
 
 fn to_words(data: &[u8]) -> Vec<u32> {
     let words = data.chunks_exact(4);
-    words.map(|word| u32::from_ne_bytes(word.try_into().expect("four bytes"))).collect()
+    words
+        .map(|word| u32::from_ne_bytes(word.try_into().expect("four bytes")))
+        .collect()
 }
 
 /// Signals, ids, `/proc/<pid>/stat`.
 pub fn names(data: &[u8]) {
     let _ = Stat::parse(data);
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Ok(signal) = text.parse::<Signal>() {
         assert!((1..=64).contains(&signal.number()));
-        assert_eq!(signal.number().to_string().parse::<Signal>().ok(), Some(signal));
+        assert_eq!(
+            signal.number().to_string().parse::<Signal>().ok(),
+            Some(signal)
+        );
     }
     if let Ok(id) = text.parse::<ContainerId>() {
         assert_eq!(id.as_str(), text);
-        assert!(!text.contains(['/', '\0', '\n']) && text != "." && text != "..", "{text:?}");
+        assert!(
+            !text.contains(['/', '\0', '\n']) && text != "." && text != "..",
+            "{text:?}"
+        );
         assert!(text.len() <= 255);
     }
 }

@@ -8,8 +8,11 @@ use super::{TARGETS, Target};
 const VARIANTS: usize = 48;
 
 fn files(target: &str) -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let entries = std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fuzz/corpus")
+        .join(target);
+    let entries =
+        std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
@@ -69,7 +72,11 @@ fn the_corpus_keeps_every_promise() {
 /// The corpus is worth something only where the parsers get past their first check.
 #[test]
 fn the_corpus_reaches_the_far_side() {
-    let read = |name: &str| files(name).into_iter().map(|file| std::fs::read(file).unwrap());
+    let read = |name: &str| {
+        files(name)
+            .into_iter()
+            .map(|file| std::fs::read(file).unwrap())
+    };
     let compiled = read("plan").filter(|json| {
         let spec = crate::spec::Spec::from_slice(json);
         let host = crate::host::Host::root_with(orlop_cgroups::Layout::parse("", ""));
@@ -78,6 +85,7 @@ fn the_corpus_reaches_the_far_side() {
     });
     assert!(compiled.count() >= 3);
     let id = "x".parse().unwrap();
-    let states = read("state").filter(|json| crate::state::State::from_json(json, &id, Path::new("x")).is_ok());
+    let states = read("state")
+        .filter(|json| crate::state::State::from_json(json, &id, Path::new("x")).is_ok());
     assert!(states.count() >= 2);
 }

@@ -84,7 +84,10 @@ mod tests {
         let (_, length) = recv(&theirs, &mut buffer[..], RecvFlags::empty()).unwrap();
         assert_eq!(&buffer[..length], b"go");
         drop(theirs);
-        assert_eq!(recv(&ours, &mut buffer[..], RecvFlags::empty()).unwrap().1, 0);
+        assert_eq!(
+            recv(&ours, &mut buffer[..], RecvFlags::empty()).unwrap().1,
+            0
+        );
     }
 
     #[test]

@@ -37,19 +37,26 @@ pub(crate) fn run_all(hooks: &[Hook], state: &[u8], bundle: &Path) -> Result<()>
 /// [`Error::Hook`] when it can't be run, does not exit with 0, or takes longer than its timeout:
 /// then it is killed with its process group.
 pub(crate) fn run(hook: &Hook, state: &[u8], bundle: &Path) -> Result<()> {
-    let fail = |message: String| Error::Hook { path: hook.path.clone().into(), message };
+    let fail = |message: String| Error::Hook {
+        path: hook.path.clone().into(),
+        message,
+    };
     let limit = check(hook).map_err(&fail)?;
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let input = filled_pipe(state).map_err(|error| fail(format!("pass the state: {error}")))?;
     let mut running = Running::spawn(hook, input, bundle)
         .map_err(|error| fail(format!("run it in {}: {error}", bundle.display())))?;
-    let end = running.wait(deadline).map_err(|error| fail(format!("wait for it: {error}")))?;
+    let end = running
+        .wait(deadline)
+        .map_err(|error| fail(format!("wait for it: {error}")))?;
     match end {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(fail(running.describe(&describe_end(status)))),
         None => {
             let seconds = limit.unwrap_or_default().as_secs();
-            Err(fail(running.describe(&format!("took longer than {seconds} s and was killed"))))
+            Err(fail(running.describe(&format!(
+                "took longer than {seconds} s and was killed"
+            ))))
         }
     }
 }
@@ -107,7 +114,10 @@ impl Running {
         if let Some((name, rest)) = hook.args.split_first() {
             command.arg0(name).args(rest);
         }
-        let variables = hook.env.iter().filter_map(|variable| variable.split_once('='));
+        let variables = hook
+            .env
+            .iter()
+            .filter_map(|variable| variable.split_once('='));
         let mut child = command
             .env_clear()
             .envs(variables)
@@ -119,7 +129,12 @@ impl Running {
             .spawn()?;
         let stderr = child.stderr.take();
         match Self::watch(&child, stderr.as_ref()) {
-            Ok(pidfd) => Ok(Self { child, pidfd, stderr, said: Tail::default() }),
+            Ok(pidfd) => Ok(Self {
+                child,
+                pidfd,
+                stderr,
+                said: Tail::default(),
+            }),
             Err(errno) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -140,7 +155,11 @@ impl Running {
     fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Option<ExitStatus>> {
         loop {
             let mut fds = vec![PollFd::new(&self.pidfd, PollFlags::IN)];
-            fds.extend(self.stderr.as_ref().map(|stderr| PollFd::new(stderr, PollFlags::IN)));
+            fds.extend(
+                self.stderr
+                    .as_ref()
+                    .map(|stderr| PollFd::new(stderr, PollFlags::IN)),
+            );
             if poll_until(&mut fds, deadline)? == 0 {
                 self.kill();
                 return Ok(None);
@@ -157,7 +176,9 @@ impl Running {
     fn listen(&mut self) {
         let mut buffer = [0; 16 * 1024];
         for _ in 0..4 {
-            let Some(stderr) = &mut self.stderr else { return };
+            let Some(stderr) = &mut self.stderr else {
+                return;
+            };
             match stderr.read(&mut buffer) {
                 Ok(0) => self.stderr = None,
                 Ok(count) => self.said.push(&buffer[..count]),
@@ -211,7 +232,9 @@ impl Tail {
         let text = String::from_utf8_lossy(&self.0);
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let line = lines.collect::<Vec<_>>().join("; ");
-        line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+        line.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
     }
 }
 

@@ -8,7 +8,11 @@ use crate::state::testing::Scratch;
 
 fn shell(script: &str) -> Hook {
     let args = ["sh", "-c", script].map(str::to_owned).to_vec();
-    Hook { path: "/bin/sh".to_owned(), args, ..Hook::default() }
+    Hook {
+        path: "/bin/sh".to_owned(),
+        args,
+        ..Hook::default()
+    }
 }
 
 fn message(result: Result<()>) -> String {
@@ -22,9 +26,17 @@ fn read(path: &Path) -> String {
 #[test]
 fn the_state_arrives_in_the_bundle() {
     let scratch = Scratch::new();
-    run(&shell("cat > state; pwd > where"), b"{\"id\":\"x\"}", scratch.path()).unwrap();
+    run(
+        &shell("cat > state; pwd > where"),
+        b"{\"id\":\"x\"}",
+        scratch.path(),
+    )
+    .unwrap();
     assert_eq!(read(&scratch.path().join("state")), "{\"id\":\"x\"}");
-    assert_eq!(Path::new(read(&scratch.path().join("where")).trim()), scratch.path());
+    assert_eq!(
+        Path::new(read(&scratch.path().join("where")).trim()),
+        scratch.path()
+    );
 }
 
 #[test]
@@ -32,7 +44,9 @@ fn the_environment_is_the_configured_one_alone() {
     let scratch = Scratch::new();
     let mut hook = shell("tr '\\0' '\\n' < /proc/$$/environ > env");
     hook.path = "/bin/sh".to_owned();
-    hook.env = ["PATH=/usr/bin:/bin", "EMPTY=", "TWO=a=b"].map(str::to_owned).to_vec();
+    hook.env = ["PATH=/usr/bin:/bin", "EMPTY=", "TWO=a=b"]
+        .map(str::to_owned)
+        .to_vec();
     run(&hook, b"", scratch.path()).unwrap();
     let env = read(&scratch.path().join("env"));
     let mut lines: Vec<_> = env.lines().collect();
@@ -44,7 +58,9 @@ fn the_environment_is_the_configured_one_alone() {
 fn the_first_argument_is_the_name() {
     let scratch = Scratch::new();
     let mut hook = shell("tr '\\0' ' ' < /proc/$$/cmdline > $0; exit 0");
-    hook.args = ["me", "-c", &hook.args[2], "out"].map(str::to_owned).to_vec();
+    hook.args = ["me", "-c", &hook.args[2], "out"]
+        .map(str::to_owned)
+        .to_vec();
     run(&hook, b"", scratch.path()).unwrap();
     assert!(read(&scratch.path().join("out")).starts_with("me -c "));
 }
@@ -55,7 +71,10 @@ fn no_arguments_mean_the_path_alone() {
     let path = scratch.path().join("hook");
     std::fs::write(&path, "#!/bin/sh\necho $# > count\n").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let hook = Hook { path: path.to_str().unwrap().to_owned(), ..Hook::default() };
+    let hook = Hook {
+        path: path.to_str().unwrap().to_owned(),
+        ..Hook::default()
+    };
     run(&hook, b"", scratch.path()).unwrap();
     assert_eq!(read(&scratch.path().join("count")), "0\n");
 }
@@ -72,7 +91,11 @@ fn a_state_larger_than_a_pipe_arrives_and_need_not_be_read() {
 #[test]
 fn failure_says_how_and_repeats_the_last_words() {
     let here = Path::new("/");
-    let text = message(run(&shell("echo one >&2; printf 't\\033wo\\n\\n' >&2; exit 3"), b"", here));
+    let text = message(run(
+        &shell("echo one >&2; printf 't\\033wo\\n\\n' >&2; exit 3"),
+        b"",
+        here,
+    ));
     assert_eq!(text, "hook /bin/sh: exited with status 3: one; t wo");
     let text = message(run(&shell("kill -9 $$"), b"", here));
     assert_eq!(text, "hook /bin/sh: was killed by signal 9");
@@ -92,13 +115,22 @@ fn much_output_neither_blocks_nor_stays() {
 fn a_hook_has_its_time_and_no_more() {
     let scratch = Scratch::new();
     // A child in the background: the whole group has to go.
-    let script = "echo slow >&2; sleep 1000 & echo $! > child; wait";
-    let hook = Hook { timeout: Some(1), ..shell(script) };
+    let script = "echo slow >&2; sleep 30 & echo $! > child; wait";
+    let hook = Hook {
+        timeout: Some(1),
+        ..shell(script)
+    };
     let start = Instant::now();
     let text = message(run(&hook, b"", scratch.path()));
     let took = start.elapsed();
-    assert_eq!(text, "hook /bin/sh: took longer than 1 s and was killed: slow");
-    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(
+        text,
+        "hook /bin/sh: took longer than 1 s and was killed: slow"
+    );
+    assert!(
+        took > Duration::from_millis(900) && took < Duration::from_secs(2),
+        "{took:?}"
+    );
     let child = read(&scratch.path().join("child"));
     let status = Path::new("/proc").join(child.trim()).join("stat");
     let gone = || std::fs::read_to_string(&status).map_or(true, |text| text.contains(") Z "));
@@ -113,10 +145,22 @@ fn a_hook_has_its_time_and_no_more() {
 fn a_daemon_that_keeps_the_pipes_open_is_not_waited_for() {
     let scratch = Scratch::new();
     let start = Instant::now();
-    run(&shell("sleep 20 & echo $! > child"), b"state", scratch.path()).unwrap();
+    run(
+        &shell("sleep 20 & echo $! > child"),
+        b"state",
+        scratch.path(),
+    )
+    .unwrap();
     assert!(start.elapsed() < Duration::from_secs(5));
-    let text = message(run(&shell("(while :; do echo x; done) >&2 & echo $! > loud; exit 4"), b"", scratch.path()));
-    assert!(text.starts_with("hook /bin/sh: exited with status 4"), "{text}");
+    let text = message(run(
+        &shell("(while :; do echo x; done) >&2 & echo $! > loud; exit 4"),
+        b"",
+        scratch.path(),
+    ));
+    assert!(
+        text.starts_with("hook /bin/sh: exited with status 4"),
+        "{text}"
+    );
     assert!(start.elapsed() < Duration::from_secs(10));
     for name in ["child", "loud"] {
         let pid = read(&scratch.path().join(name)).trim().parse().unwrap();
@@ -129,27 +173,59 @@ fn a_daemon_that_keeps_the_pipes_open_is_not_waited_for() {
 #[test]
 fn what_can_not_run_is_refused_by_name() {
     let here = Path::new("/");
-    let hook = |path: &str| Hook { path: path.to_owned(), ..Hook::default() };
+    let hook = |path: &str| Hook {
+        path: path.to_owned(),
+        ..Hook::default()
+    };
     let text = message(run(&hook("sh"), b"", here));
     assert_eq!(text, "hook sh: its path must be absolute");
     let text = message(run(&hook("/absent"), b"", here));
-    assert!(text.starts_with("hook /absent: run it in /: No such file"), "{text}");
+    assert!(
+        text.starts_with("hook /absent: run it in /: No such file"),
+        "{text}"
+    );
     let text = message(run(&hook("/etc/passwd"), b"", here));
     assert!(text.contains("Permission denied"), "{text}");
     assert!(run(&hook("/bin/sh\0x"), b"", here).is_err());
     for timeout in [0, -1, i64::MIN] {
-        let text = message(run(&Hook { timeout: Some(timeout), ..shell("") }, b"", here));
+        let text = message(run(
+            &Hook {
+                timeout: Some(timeout),
+                ..shell("")
+            },
+            b"",
+            here,
+        ));
         assert_eq!(text, "hook /bin/sh: timeout must be greater than 0");
     }
-    let text = message(run(&Hook { env: vec!["A".to_owned()], ..shell("") }, b"", here));
+    let text = message(run(
+        &Hook {
+            env: vec!["A".to_owned()],
+            ..shell("")
+        },
+        b"",
+        here,
+    ));
     assert_eq!(text, "hook /bin/sh: env: \"A\" is not NAME=VALUE");
-    run(&Hook { timeout: Some(i64::MAX), ..shell("") }, b"", here).unwrap();
+    run(
+        &Hook {
+            timeout: Some(i64::MAX),
+            ..shell("")
+        },
+        b"",
+        here,
+    )
+    .unwrap();
 }
 
 #[test]
 fn the_first_failure_ends_the_list() {
     let scratch = Scratch::new();
-    let hooks = [shell("echo 1 >> ran"), shell("exit 7"), shell("echo 3 >> ran")];
+    let hooks = [
+        shell("echo 1 >> ran"),
+        shell("exit 7"),
+        shell("echo 3 >> ran"),
+    ];
     assert!(message(run_all(&hooks, b"", scratch.path())).contains("status 7"));
     assert_eq!(read(&scratch.path().join("ran")), "1\n");
 }
@@ -157,7 +233,12 @@ fn the_first_failure_ends_the_list() {
 #[test]
 fn a_hook_is_in_a_process_group_of_its_own() {
     let scratch = Scratch::new();
-    run(&shell("echo $$ $(cut -d' ' -f5 /proc/$$/stat) > ids"), b"", scratch.path()).unwrap();
+    run(
+        &shell("echo $$ $(cut -d' ' -f5 /proc/$$/stat) > ids"),
+        b"",
+        scratch.path(),
+    )
+    .unwrap();
     let ids = read(&scratch.path().join("ids"));
     let (pid, group) = ids.trim().split_once(' ').unwrap();
     assert_eq!(pid, group);

@@ -13,15 +13,23 @@ use crate::sys;
 /// The most lines that the kernel takes.
 const MAX_LINES: usize = 340;
 /// Where the set-user-id helpers may lie: `PATH` is the caller's, and not to be trusted with them.
-const HELPER_DIRS: [&str; 5] =
-    ["/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin", "/run/wrappers/bin"];
+const HELPER_DIRS: [&str; 5] = [
+    "/usr/bin",
+    "/bin",
+    "/usr/sbin",
+    "/usr/local/bin",
+    "/run/wrappers/bin",
+];
 
 /// Checks one map: what the kernel would answer with no more than `EINVAL`.
 ///
 /// `field` names the map in errors, for example `linux.uidMappings`.
 pub(crate) fn validate(field: &str, map: &[IdMapping]) -> Result<()> {
     if map.is_empty() {
-        return Err(Error::invalid(field, "it has no line: no id would be valid"));
+        return Err(Error::invalid(
+            field,
+            "it has no line: no id would be valid",
+        ));
     }
     if map.len() > MAX_LINES {
         let message = format!("it has {} lines; the kernel takes {MAX_LINES}", map.len());
@@ -30,35 +38,48 @@ pub(crate) fn validate(field: &str, map: &[IdMapping]) -> Result<()> {
     let page = rustix::param::page_size();
     let length = text(map).len();
     if length >= page {
-        let message = format!("it has {length} bytes as text; the kernel takes {}", page - 1);
+        let message = format!(
+            "it has {length} bytes as text; the kernel takes {}",
+            page - 1
+        );
         return Err(Error::invalid(field, message));
     }
     for (index, line) in map.iter().enumerate() {
         check_line(&format!("{field}[{index}]"), line)?;
     }
-    check_overlap(field, "containerID", map.iter().map(|line| (line.container_id, line.size)))?;
-    check_overlap(field, "hostID", map.iter().map(|line| (line.host_id, line.size)))
+    check_overlap(
+        field,
+        "containerID",
+        map.iter().map(|line| (line.container_id, line.size)),
+    )?;
+    check_overlap(
+        field,
+        "hostID",
+        map.iter().map(|line| (line.host_id, line.size)),
+    )
 }
 
 fn check_line(field: &str, line: &IdMapping) -> Result<()> {
     if line.size == 0 {
-        return Err(Error::invalid(format!("{field}.size"), "it must be greater than 0"));
+        return Err(Error::invalid(
+            format!("{field}.size"),
+            "it must be greater than 0",
+        ));
     }
     for (name, first) in [("containerID", line.container_id), ("hostID", line.host_id)] {
         // The highest number is no id: it stands for "unchanged" in system calls.
         if u64::from(first) + u64::from(line.size) > u64::from(u32::MAX) {
-            let message = format!("{first} and {} ids from there on pass the last id", line.size);
+            let message = format!(
+                "{first} and {} ids from there on pass the last id",
+                line.size
+            );
             return Err(Error::invalid(format!("{field}.{name}"), message));
         }
     }
     Ok(())
 }
 
-fn check_overlap(
-    field: &str,
-    name: &str,
-    ranges: impl Iterator<Item = (u32, u32)>,
-) -> Result<()> {
+fn check_overlap(field: &str, name: &str, ranges: impl Iterator<Item = (u32, u32)>) -> Result<()> {
     let mut ranges: Vec<_> = ranges.collect();
     ranges.sort_unstable();
     for pair in ranges.windows(2) {
@@ -115,10 +136,18 @@ struct Kind {
     denies_setgroups: bool,
 }
 
-const UIDS: Kind =
-    Kind { file: "uid_map", helper: "newuidmap", capability: 7, denies_setgroups: false };
-const GIDS: Kind =
-    Kind { file: "gid_map", helper: "newgidmap", capability: 6, denies_setgroups: true };
+const UIDS: Kind = Kind {
+    file: "uid_map",
+    helper: "newuidmap",
+    capability: 7,
+    denies_setgroups: false,
+};
+const GIDS: Kind = Kind {
+    file: "gid_map",
+    helper: "newgidmap",
+    capability: 6,
+    denies_setgroups: true,
+};
 
 /// Who may write a map.
 #[derive(Debug, PartialEq, Eq)]
@@ -167,7 +196,9 @@ fn run_helper(pid: i32, name: &str, map: &[IdMapping]) -> Result<()> {
         );
         return Err(Error::WrongState { message });
     };
-    let numbers = map.iter().flat_map(|line| [line.container_id, line.host_id, line.size]);
+    let numbers = map
+        .iter()
+        .flat_map(|line| [line.container_id, line.host_id, line.size]);
     let output = Command::new(&path)
         .arg(pid.to_string())
         .args(numbers.map(|number| number.to_string()))
@@ -188,7 +219,9 @@ fn run_helper(pid: i32, name: &str, map: &[IdMapping]) -> Result<()> {
 
 fn find_helper(name: &str) -> Option<String> {
     let paths = HELPER_DIRS.iter().map(|dir| format!("{dir}/{name}"));
-    paths.into_iter().find(|path| rustix::fs::access(path, Access::EXEC_OK).is_ok())
+    paths
+        .into_iter()
+        .find(|path| rustix::fs::access(path, Access::EXEC_OK).is_ok())
 }
 
 #[cfg(test)]

@@ -5,12 +5,18 @@ use super::{GIDS, IdMapping, UIDS, Way, Writer, text, validate, write};
 fn map(lines: &[(u32, u32, u32)]) -> Vec<IdMapping> {
     lines
         .iter()
-        .map(|&(container_id, host_id, size)| IdMapping { container_id, host_id, size })
+        .map(|&(container_id, host_id, size)| IdMapping {
+            container_id,
+            host_id,
+            size,
+        })
         .collect()
 }
 
 fn reason(lines: &[(u32, u32, u32)]) -> String {
-    validate("linux.uidMappings", &map(lines)).unwrap_err().to_string()
+    validate("linux.uidMappings", &map(lines))
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -36,11 +42,20 @@ fn unsound_maps_name_the_field() {
         "linux.uidMappings[1].size: it must be greater than 0"
     );
     let wraps = reason(&[(1, 0, u32::MAX)]);
-    assert!(wraps.starts_with("linux.uidMappings[0].containerID: "), "{wraps}");
+    assert!(
+        wraps.starts_with("linux.uidMappings[0].containerID: "),
+        "{wraps}"
+    );
     let wraps = reason(&[(0, u32::MAX, 1)]);
-    assert!(wraps.starts_with("linux.uidMappings[0].hostID: "), "{wraps}");
+    assert!(
+        wraps.starts_with("linux.uidMappings[0].hostID: "),
+        "{wraps}"
+    );
     let twice = reason(&[(0, 1000, 10), (9, 2000, 1)]);
-    assert_eq!(twice, "linux.uidMappings: id 9 is mapped twice (containerID)");
+    assert_eq!(
+        twice,
+        "linux.uidMappings: id 9 is mapped twice (containerID)"
+    );
     let twice = reason(&[(20, 1005, 1), (0, 1000, 10)]);
     assert_eq!(twice, "linux.uidMappings: id 1005 is mapped twice (hostID)");
 }
@@ -48,10 +63,19 @@ fn unsound_maps_name_the_field() {
 #[test]
 fn maps_are_bounded() {
     let lines: Vec<_> = (0..341).map(|index| (index, index, 1)).collect();
-    assert_eq!(reason(&lines), "linux.uidMappings: it has 341 lines; the kernel takes 340");
+    assert_eq!(
+        reason(&lines),
+        "linux.uidMappings: it has 341 lines; the kernel takes 340"
+    );
     let lines: Vec<_> = (0..10_000).map(|index| (index, index, 1)).collect();
     assert!(reason(&lines).contains("10000 lines"));
-    let long = |index: u32| (1_000_000_000 + index * 10_000, 2_000_000_000 + index * 10_000, 10_000);
+    let long = |index: u32| {
+        (
+            1_000_000_000 + index * 10_000,
+            2_000_000_000 + index * 10_000,
+            10_000,
+        )
+    };
     let lines: Vec<_> = (0..300).map(long).collect();
     if rustix::param::page_size() == 4096 {
         assert!(reason(&lines).contains("bytes as text; the kernel takes 4095"));
@@ -65,12 +89,18 @@ fn only_ones_own_id_is_written_without_privilege() {
     assert_eq!(Way::of(&own, 1000, false), Way::OwnId);
     assert_eq!(Way::of(&own, 1001, false), Way::Helper);
     assert_eq!(Way::of(&map(&[(0, 1000, 2)]), 1000, false), Way::Helper);
-    assert_eq!(Way::of(&map(&[(0, 1000, 1), (1, 1, 1)]), 1000, false), Way::Helper);
+    assert_eq!(
+        Way::of(&map(&[(0, 1000, 1), (1, 1, 1)]), 1000, false),
+        Way::Helper
+    );
 }
 
 #[test]
 fn the_text_is_what_the_kernel_reads() {
-    assert_eq!(text(&map(&[(0, 1000, 1), (1, 100_000, 65_536)])), "0 1000 1\n1 100000 65536\n");
+    assert_eq!(
+        text(&map(&[(0, 1000, 1), (1, 100_000, 65_536)])),
+        "0 1000 1\n1 100000 65536\n"
+    );
 }
 
 /// A process in a new user namespace that waits until its input ends.
@@ -106,9 +136,17 @@ fn the_kernel_takes_the_longest_map() {
     let uids = std::fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
     assert_eq!(uids.lines().count(), 340);
     let gids = std::fs::read_to_string(format!("/proc/{pid}/gid_map")).unwrap();
-    assert_eq!(gids.split_whitespace().collect::<Vec<_>>(), ["0", "0", "1", "1", "100", "10"]);
-    let again = write(pid, &map(&[(0, 0, 1)]), &map(&[(0, 0, 1)])).unwrap_err().to_string();
-    assert!(again.starts_with(&format!("write /proc/{pid}/uid_map: ")), "{again}");
+    assert_eq!(
+        gids.split_whitespace().collect::<Vec<_>>(),
+        ["0", "0", "1", "1", "100", "10"]
+    );
+    let again = write(pid, &map(&[(0, 0, 1)]), &map(&[(0, 0, 1)]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        again.starts_with(&format!("write /proc/{pid}/uid_map: ")),
+        "{again}"
+    );
     drop(child.stdin.take());
     child.wait().unwrap();
 }
@@ -121,7 +159,11 @@ fn without_privilege_groups_can_not_be_dropped() {
     let Some((mut child, pid)) = in_new_namespace() else {
         panic!("unshare(1) can't make a user namespace");
     };
-    let writer = Writer { capabilities: 0, uid: 0, gid: 0 };
+    let writer = Writer {
+        capabilities: 0,
+        uid: 0,
+        gid: 0,
+    };
     let own = map(&[(0, 0, 1)]);
     writer.write(&UIDS, pid, &own, writer.uid).unwrap();
     writer.write(&GIDS, pid, &own, writer.gid).unwrap();

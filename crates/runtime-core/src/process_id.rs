@@ -30,7 +30,11 @@ pub(crate) struct ProcessId {
 
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     let pid = i32::deserialize(deserializer)?;
-    if pid > 0 { Ok(pid) } else { Err(de::Error::custom("a pid is greater than 0")) }
+    if pid > 0 {
+        Ok(pid)
+    } else {
+        Err(de::Error::custom("a pid is greater than 0"))
+    }
 }
 
 impl ProcessId {
@@ -40,7 +44,10 @@ impl ProcessId {
     /// When there is none, or `/proc` can't be read.
     pub(crate) fn of(pid: i32) -> Result<Self> {
         match Stat::read(pid)? {
-            Some(stat) => Ok(Self { pid, start_time: stat.start_time }),
+            Some(stat) => Ok(Self {
+                pid,
+                start_time: stat.start_time,
+            }),
             None => Err(Error::system(format!("look at process {pid}"), Errno::SRCH)),
         }
     }
@@ -58,7 +65,9 @@ impl ProcessId {
 
     /// A descriptor that stands for the process (`pidfd_open(2)`); `None` when it does not run.
     pub(crate) fn open(self) -> Result<Option<OwnedFd>> {
-        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            return Ok(None);
+        };
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
             // EINVAL and ENOENT: the number belongs to a thread of another process by now.
@@ -108,21 +117,31 @@ impl Stat {
             Err(Errno::NOENT | Errno::SRCH) => return Ok(None),
             Err(errno) => return Err(Error::system(format!("read {path}"), errno)),
         };
-        let malformed = || io::Error::new(io::ErrorKind::InvalidData, "it is not a process's status");
+        let malformed =
+            || io::Error::new(io::ErrorKind::InvalidData, "it is not a process's status");
         let stat = Self::parse(&buffer[..length]);
-        stat.ok_or_else(|| Error::system(format!("read {path}"), malformed())).map(Some)
+        stat.ok_or_else(|| Error::system(format!("read {path}"), malformed()))
+            .map(Some)
     }
 
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         // The program's name, in parentheses, may hold anything, parentheses too; nothing after
         // it does.
         let end = text.iter().rposition(|&byte| byte == b')')?;
-        let mut fields = std::str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace();
-        let [state] = fields.next()?.as_bytes() else { return None };
+        let mut fields = std::str::from_utf8(&text[end + 1..])
+            .ok()?
+            .split_ascii_whitespace();
+        let [state] = fields.next()?.as_bytes() else {
+            return None;
+        };
         // Counted as proc(5) does, the state being field 3.
         let threads = fields.nth(20 - 4)?.parse().ok()?;
         let start_time = fields.nth(22 - 21)?.parse().ok()?;
-        Some(Self { state: *state, threads, start_time })
+        Some(Self {
+            state: *state,
+            threads,
+            start_time,
+        })
     }
 
     /// A first thread that ended before the others is a zombie, too, but the process goes on.
@@ -139,24 +158,26 @@ fn read_start(path: &str, buffer: &mut [u8]) -> rustix::io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
-    use std::process::{Child, Command};
     use std::time::Duration;
 
     use super::{ProcessId, Stat, send_signal, wait_exit};
+    use crate::state::testing::Sleeper;
 
     fn line(name: &str, state: &str, threads: u32, start: u64) -> String {
-        format!("7 ({name}) {state} 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 {threads} 0 {start} 9 1")
-    }
-
-    fn sleeper() -> Child {
-        Command::new("sleep").arg("1000").spawn().unwrap()
+        format!(
+            "7 ({name}) {state} 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 {threads} 0 {start} 9 1"
+        )
     }
 
     #[test]
     fn the_name_may_hold_anything() {
         for name in ["sleep", "a) R 1 (b", ") (", "(((", ")))", "x\n) Z 1", ""] {
             let stat = Stat::parse(line(name, "S", 1, 4711).as_bytes()).unwrap();
-            assert_eq!((stat.state, stat.threads, stat.start_time), (b'S', 1, 4711), "{name:?}");
+            assert_eq!(
+                (stat.state, stat.threads, stat.start_time),
+                (b'S', 1, 4711),
+                "{name:?}"
+            );
         }
         assert!(Stat::parse(b"7 (\xff\xfe) S 1 7 7 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 5 9").is_some());
     }
@@ -169,13 +190,22 @@ mod tests {
             assert_eq!(Stat::parse(&whole.as_bytes()[..end]), None, "{end}");
         }
         assert_eq!(Stat::parse(line("x", "SS", 1, 1).as_bytes()), None);
-        assert_eq!(Stat::parse(line("x", "S", 1, 1).replace(" 20 0 1", " 20 0 -1").as_bytes()), None);
+        assert_eq!(
+            Stat::parse(
+                line("x", "S", 1, 1)
+                    .replace(" 20 0 1", " 20 0 -1")
+                    .as_bytes()
+            ),
+            None
+        );
     }
 
     #[test]
     fn a_zombie_is_dead_unless_other_threads_go_on() {
         let dead = |state, threads| {
-            Stat::parse(line("x", state, threads, 1).as_bytes()).unwrap().is_dead()
+            Stat::parse(line("x", state, threads, 1).as_bytes())
+                .unwrap()
+                .is_dead()
         };
         assert!(dead("Z", 1) && dead("X", 1));
         assert!(!dead("Z", 2) && !dead("D", 1) && !dead("T", 1));
@@ -183,8 +213,8 @@ mod tests {
 
     #[test]
     fn a_process_is_alive_until_it_is_a_zombie() {
-        let mut child = sleeper();
-        let id = ProcessId::of(child.id().try_into().unwrap()).unwrap();
+        let mut sleeper = Sleeper::new();
+        let id = sleeper.id;
         assert!(id.alive().unwrap());
         let pidfd = id.open().unwrap().unwrap();
         assert!(!wait_exit(pidfd.as_fd(), Duration::from_millis(1)).unwrap());
@@ -192,7 +222,7 @@ mod tests {
         assert!(wait_exit(pidfd.as_fd(), Duration::from_secs(10)).unwrap());
         assert!(!id.alive().unwrap());
         assert!(id.open().unwrap().is_none());
-        child.wait().unwrap();
+        sleeper.child.wait().unwrap();
         assert!(!id.alive().unwrap());
         assert!(!send_signal(pidfd.as_fd(), "KILL".parse().unwrap()).unwrap());
         assert!(ProcessId::of(id.pid()).is_err());
@@ -200,30 +230,35 @@ mod tests {
 
     #[test]
     fn another_process_with_the_pid_is_not_the_same() {
-        let mut child = sleeper();
-        let id = ProcessId::of(child.id().try_into().unwrap()).unwrap();
-        let other = ProcessId { start_time: id.start_time - 1, ..id };
+        let sleeper = Sleeper::new();
+        let id = sleeper.id;
+        let other = ProcessId {
+            start_time: id.start_time - 1,
+            ..id
+        };
         assert!(!other.alive().unwrap());
         assert!(other.open().unwrap().is_none());
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
 
     #[test]
     fn real_time_signals_arrive() {
         use std::os::unix::process::ExitStatusExt;
-        let mut child = sleeper();
-        let id = ProcessId::of(child.id().try_into().unwrap()).unwrap();
+        let mut sleeper = Sleeper::new();
+        let id = sleeper.id;
         let pidfd = id.open().unwrap().unwrap();
         assert!(send_signal(pidfd.as_fd(), "RTMIN+3".parse().unwrap()).unwrap());
-        assert_eq!(child.wait().unwrap().signal(), Some(37));
+        assert_eq!(sleeper.child.wait().unwrap().signal(), Some(37));
     }
 
     #[test]
     fn only_a_real_pid_is_read() {
         let read = serde_json::from_str::<ProcessId>;
         assert!(read(r#"{"pid":1,"startTime":2}"#).is_ok());
-        for bad in [r#"{"pid":0,"startTime":2}"#, r#"{"pid":-1,"startTime":2}"#, r#"{"pid":1}"#] {
+        for bad in [
+            r#"{"pid":0,"startTime":2}"#,
+            r#"{"pid":-1,"startTime":2}"#,
+            r#"{"pid":1}"#,
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

@@ -96,7 +96,11 @@ impl Signal {
 
 /// Reads `+3`, or nothing at all, which is 0.
 fn offset(text: &str, sign: char) -> Option<i32> {
-    if text.is_empty() { Some(0) } else { digits(text.strip_prefix(sign)?) }
+    if text.is_empty() {
+        Some(0)
+    } else {
+        digits(text.strip_prefix(sign)?)
+    }
 }
 
 /// Digits alone: `parse` would take a sign as well.
@@ -137,9 +141,22 @@ mod tests {
     #[test]
     fn numbers_and_names_of_any_case_are_read() {
         let good = [
-            ("1", 1), ("9", 9), ("64", 64), ("KILL", 9), ("SIGKILL", 9), ("sigkill", 9),
-            ("Term", 15), ("SigCld", 17), ("POLL", 29), ("RTMIN", 34), ("SIGRTMIN+1", 35),
-            ("rtmin+30", 64), ("RTMAX", 64), ("SIGRTMAX-0", 64), ("RTMAX-30", 34), ("032", 32),
+            ("1", 1),
+            ("9", 9),
+            ("64", 64),
+            ("KILL", 9),
+            ("SIGKILL", 9),
+            ("sigkill", 9),
+            ("Term", 15),
+            ("SigCld", 17),
+            ("POLL", 29),
+            ("RTMIN", 34),
+            ("SIGRTMIN+1", 35),
+            ("rtmin+30", 64),
+            ("RTMAX", 64),
+            ("SIGRTMAX-0", 64),
+            ("RTMAX-30", 34),
+            ("032", 32),
         ];
         for (text, expected) in good {
             assert_eq!(number(text), Some(expected), "{text}");
@@ -149,9 +166,29 @@ mod tests {
     #[test]
     fn anything_else_is_unknown() {
         let bad = [
-            "", "0", "65", "-9", "+9", " 9", "9 ", "9.0", "99999999999", "SIG", "SIGSIGKILL",
-            "KILLER", "RTMIN+31", "RTMAX-31", "RTMIN-1", "RTMAX+1", "RTMIN+", "RTMIN++1",
-            "RTMIN+-1", "RTMIN+99999999999", "ſigkill", "KILL\0", "NULL",
+            "",
+            "0",
+            "65",
+            "-9",
+            "+9",
+            " 9",
+            "9 ",
+            "9.0",
+            "99999999999",
+            "SIG",
+            "SIGSIGKILL",
+            "KILLER",
+            "RTMIN+31",
+            "RTMAX-31",
+            "RTMIN-1",
+            "RTMAX+1",
+            "RTMIN+",
+            "RTMIN++1",
+            "RTMIN+-1",
+            "RTMIN+99999999999",
+            "ſigkill",
+            "KILL\0",
+            "NULL",
         ];
         for text in bad {
             assert_eq!(number(text), None, "{text:?}");

@@ -43,7 +43,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     // Months of 31 and 30 days by turns, from March on: 153 days in five of them.
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
@@ -57,9 +61,15 @@ mod tests {
     fn known_moments() {
         let at = |seconds, nanoseconds| rfc3339(UNIX_EPOCH + Duration::new(seconds, nanoseconds));
         assert_eq!(at(0, 0), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(at(951_782_399, 999_999_999), "2000-02-28T23:59:59.999999999Z");
+        assert_eq!(
+            at(951_782_399, 999_999_999),
+            "2000-02-28T23:59:59.999999999Z"
+        );
         assert_eq!(at(951_782_400, 0), "2000-02-29T00:00:00.000000000Z");
-        assert_eq!(at(1_795_251_600, 123_456_789), "2026-11-21T09:00:00.123456789Z");
+        assert_eq!(
+            at(1_795_251_600, 123_456_789),
+            "2026-11-21T09:00:00.123456789Z"
+        );
         assert_eq!(at(4_107_542_400, 1), "2100-03-01T00:00:00.000000001Z");
         let before = UNIX_EPOCH - Duration::new(0, 1);
         assert_eq!(rfc3339(before), "1969-12-31T23:59:59.999999999Z");

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::os::fd::OwnedFd;
 
-use common::{Rootfs, own_cgroups, say, text};
+use common::{Rootfs, no_cgroup_stays, say, text};
 use orlop::cgroups::{Bytes, CgroupPath, Limits};
 use orlop::{
     Capabilities, Capability, Command, Isolation, Mount, Namespace, Resource, Root, TerminalSize, spec,
@@ -167,7 +167,7 @@ fn host_namespaces_are_shared() {
         let outside = fs::read_link(format!("/proc/self/ns/{file}")).unwrap();
         assert_eq!(say(&command), outside.to_string_lossy(), "{file}");
     }
-    assert!(own_cgroups().is_empty(), "{:?}", own_cgroups());
+    no_cgroup_stays();
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn limits_hold_and_the_cgroup_is_its_own() {
     assert!(!output.status.success(), "{}", output.status);
     let memory = output.stats.unwrap().memory;
     assert!(memory.oom_kills > 0, "{memory:?}");
-    assert!(own_cgroups().is_empty(), "{:?}", own_cgroups());
+    no_cgroup_stays();
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod common;
 
 use std::os::fd::OwnedFd;
 
-use common::{Rootfs, open_files, own_cgroups, zombies};
-use orlop::cgroups::{Bytes, CgroupPath, Limits};
+use common::{Rootfs, no_cgroup_stays};
+use orlop::cgroups::{CgroupPath, Limits};
 use orlop::{
     Command, Error, Isolation, Mount, Namespace, Process, Resource, Root, Stdio, TerminalSize, spec,
 };
@@ -96,40 +96,6 @@ fn bad_filters_are_refused() {
 }
 
 #[test]
-fn failures_inside_name_the_step_and_leave_nothing() {
-    need_root!();
-    let rootfs = Rootfs::new();
-    // The library keeps its init open, from the first spawn on.
-    rootfs.command("/bin/true").status().unwrap();
-    let before = open_files();
-    let limits = Limits::new().memory_limit(Bytes::mib(32));
-    for (command, words) in [
-        (rootfs.command("/bin/nothing"), "exec: \"/bin/nothing\": no such file"),
-        (rootfs.command("nothing"), "\"nothing\": executable file not found in $PATH"),
-        (rootfs.command("/etc/passwd"), "exec: \"/etc/passwd\": permission denied"),
-        (rootfs.command("/bin/true").root(Root::pivot("/nowhere")), "root: "),
-        (rootfs.command("/bin/true").mount(Mount::bind("/nowhere", "/x")), "mount[0]: bind mount /nowhere"),
-        (rootfs.bare("/bin/true").mount(Mount::file_system("nofs", "x", "/x")), "mount nofs at /x"),
-        (rootfs.command("/bin/true").stdin(closed()), "exec"),
-    ] {
-        let Err(error) = command.clone().limits(limits.clone()).spawn() else {
-            assert_eq!(words, "exec", "no error: {words}");
-            continue;
-        };
-        let text = error.to_string();
-        assert!(text.contains(words), "{words}: {text}");
-    }
-    assert_eq!(open_files(), before);
-    assert!(own_cgroups().is_empty(), "{:?}", own_cgroups());
-    assert!(zombies().is_empty(), "{:?}", zombies());
-}
-
-/// A descriptor that can be given, though nothing can be read from it.
-fn closed() -> Stdio {
-    std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap().into()
-}
-
-#[test]
 fn steps_say_which_method_asked_for_them() {
     need_root!();
     let rootfs = Rootfs::new();
@@ -147,7 +113,7 @@ fn limits_that_no_kernel_takes_are_refused() {
     let command = rootfs.command("/bin/true").limits(Limits::new().cpus("no-cpu"));
     let text = command.spawn().unwrap_err().to_string();
     assert!(text.contains("cpu"), "{text}");
-    assert!(own_cgroups().is_empty(), "{:?}", own_cgroups());
+    no_cgroup_stays();
     assert!(CgroupPath::new("/../x").is_err());
 }
 

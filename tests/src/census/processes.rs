@@ -19,22 +19,29 @@ pub(super) fn leaks(tag: &str, tracked: &BTreeSet<String>) -> io::Result<Vec<Lea
             continue;
         }
         let folder = Path::new("/proc").join(&name);
-        if let Some(why) = belongs(&folder, tag) {
-            leaks.push(if is_zombie(&folder) {
+        let zombie = match Life::of(&folder) {
+            Life::Gone => continue,
+            Life::Zombie => true,
+            Life::Alive => false,
+        };
+        let mut add = |why: String, alive: Leak| {
+            leaks.push(if zombie {
                 Leak::Zombie(pid, why)
             } else {
-                Leak::Process(pid, why)
+                alive
             });
+        };
+        if let Some(why) = belongs(&folder, tag) {
+            add(why.clone(), Leak::Process(pid, why));
         }
         if !tracked.is_empty() {
-            let held = namespaces(&pid.to_string());
-            leaks.extend(held.intersection(tracked).map(|name| {
-                if is_zombie(&folder) {
-                    Leak::Zombie(pid, format!("in namespace {name}"))
-                } else {
-                    Leak::Namespace(name.clone(), format!("process {pid}"))
-                }
-            }));
+            for name in namespaces(&pid.to_string()).intersection(tracked) {
+                let holder = format!("process {pid}");
+                add(
+                    format!("in namespace {name}"),
+                    Leak::Namespace(name.clone(), holder),
+                );
+            }
         }
     }
     Ok(leaks)
@@ -88,12 +95,26 @@ pub(super) fn kill(pid: u32) {
     }
 }
 
-fn is_zombie(folder: &Path) -> bool {
-    let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
-    // The name in parentheses may hold anything, so look behind the last one.
-    matches!(
-        stat.rsplit_once(") ")
-            .and_then(|(_, rest)| rest.chars().next()),
-        Some('Z' | 'X') | None
-    )
+enum Life {
+    Alive,
+    /// Ended, and not reaped by its parent.
+    Zombie,
+    /// Reaped, or left to the machine's first process, which reaps when it gets to it.
+    Gone,
+}
+
+impl Life {
+    fn of(folder: &Path) -> Self {
+        let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
+        // The name in parentheses may hold anything, so look behind the last one.
+        let mut fields = stat
+            .rsplit_once(") ")
+            .map_or("", |(_, fields)| fields)
+            .split(' ');
+        match (fields.next(), fields.next()) {
+            (None | Some("" | "X"), _) | (Some("Z"), Some("1")) => Self::Gone,
+            (Some("Z"), _) => Self::Zombie,
+            _ => Self::Alive,
+        }
+    }
 }

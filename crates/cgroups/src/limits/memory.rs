@@ -22,6 +22,8 @@ pub struct MemoryLimits {
     pub swappiness: Option<u64>,
     /// Whether processes wait instead of being killed when memory is out (v1).
     pub disable_oom_killer: Option<bool>,
+    /// Whether running out of memory kills all processes of the cgroup, not one (v2).
+    pub oom_group: Option<bool>,
     /// Refuse a limit that is below the current usage, instead of letting the
     /// kernel reclaim or kill.
     pub check_before_update: bool,

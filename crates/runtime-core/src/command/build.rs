@@ -11,6 +11,7 @@ use super::prepared::{Inner, Prepared, Tree};
 use super::{Capability, Command, Root, absolute, fields};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::idmap;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::seccomp;
@@ -163,6 +164,9 @@ impl<'a> Resolved<'a> {
             if !self.is_new(Namespace::User) && !map.is_empty() {
                 let message = "makes no sense without a new user namespace: namespace(user)";
                 return Err(Error::invalid(field, message));
+            }
+            if !map.is_empty() {
+                idmap::validate(field, map)?;
             }
         }
         if !self.is_new(Namespace::User) {

@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::child::reap_ended;
 use super::{Child, ExitStatus};
 use crate::error::{Context, Result};
 use crate::poll::poll_until;
@@ -81,10 +82,14 @@ fn wait(child: &Child, readers: &mut [Reader; 2], writer: &mut Writer<'_>) -> Re
         (stderr.fd(), PollFlags::IN),
         (writer.fd.as_ref().map(AsFd::as_fd), PollFlags::OUT),
     ];
-    let mut fds = Vec::with_capacity(wanted.len());
+    let others = child.others();
+    let mut fds = Vec::with_capacity(wanted.len() + others.len());
     fds.extend(wanted.iter().filter_map(|&(fd, flags)| Some(PollFd::from_borrowed_fd(fd?, flags))));
+    let own = fds.len();
+    fds.extend(others.iter().map(|other| PollFd::new(&**other, PollFlags::IN)));
     poll_until(&mut fds, child.next_deadline())
         .context(|| "wait for a program's output".to_owned())?;
+    reap_ended(&others, &fds[own..])?;
     let mut answers = fds.iter().map(|fd| !fd.revents().is_empty());
     let ready = wanted.map(|(fd, _)| fd.is_some() && answers.next().unwrap_or(false));
     let [ended, output, error, input] = ready;

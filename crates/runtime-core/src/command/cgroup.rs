@@ -47,7 +47,7 @@ pub(super) struct OwnCgroup {
 
 impl OwnCgroup {
     /// Its directories in v1 hierarchies.
-    pub(super) fn v1_directories(&self) -> impl Iterator<Item = &Path> {
+    pub(super) fn v1_directories(&self) -> impl Iterator<Item = &Path> + Clone {
         let v1 = self.cgroup.members().iter().filter(|member| member.version() == Version::V1);
         v1.map(Member::path)
     }

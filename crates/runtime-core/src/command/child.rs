@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use orlop_cgroups::{Cgroup, RecordedPath, Stats};
 use rustix::event::{PollFd, PollFlags};
-use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::cgroup::OwnCgroup;
+use super::handle::{Entered, Handle};
 use super::prepared::{Prepared, deadline};
 use super::stdio::Ends;
 use super::{ExitStatus, Process};
@@ -53,8 +52,7 @@ pub struct Child {
     pub stderr: Option<ChildStderr>,
     /// The master of its terminal (`pty(7)`), where one was asked for.
     pub terminal: Option<OwnedFd>,
-    pid: u32,
-    pidfd: OwnedFd,
+    handle: Arc<Handle>,
     reach: Reach,
     sandbox: Sandbox,
     deadline: Option<Instant>,
@@ -78,6 +76,7 @@ pub(super) struct Sandbox {
     pub prepared: Prepared,
     /// Removed with the last process that is known.
     pub cgroup: Option<Arc<OwnCgroup>>,
+    pub entered: Arc<Entered>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +84,6 @@ enum State {
     Running,
     /// Killed because its time ran out.
     Expired,
-    Reaped(ExitStatus),
     Detached,
 }
 
@@ -99,10 +97,13 @@ impl Child {
         terminal: Option<OwnedFd>,
     ) -> Result<Self> {
         let pid = born.pid.unsigned_abs();
+        let handle = Arc::new(Handle::new(pid, born.into_pidfd()?));
+        if reach == Reach::Alone {
+            sandbox.entered.add(&handle);
+        }
         let [stdin, stdout, stderr] = std::mem::take(&mut ends.ours);
         Ok(Self {
-            pidfd: born.into_pidfd()?,
-            pid,
+            handle,
             stdin: stdin.map(Into::into),
             stdout: stdout.map(Into::into),
             stderr: stderr.map(Into::into),
@@ -118,7 +119,7 @@ impl Child {
     /// The process's id, in the caller's PID namespace.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.pid
+        self.handle.pid
     }
 
     /// When its time is over, if it has a [`timeout`](super::Command::timeout): whoever waits in an
@@ -204,10 +205,7 @@ impl Child {
     /// # Errors
     /// When the kernel refuses.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        if matches!(self.state, State::Reaped(_)) {
-            return Ok(());
-        }
-        process_id::send_signal(self.pidfd.as_fd(), signal).map(|_| ())
+        process_id::send_signal(self.handle.as_fd(), signal).map(|_| ())
     }
 
     /// Starts a further process in the sandbox: in all of its namespaces and its cgroup, under its
@@ -217,11 +215,14 @@ impl Child {
     /// [`Error::WrongState`] when the sandbox has ended, or has no mount namespace of its own;
     /// otherwise as [`Prepared::spawn`].
     pub fn exec(&self, process: &Process) -> Result<Self> {
-        if matches!(self.state, State::Reaped(_)) || self.poll(Some(Instant::now()))? {
-            let message = "can't enter a sandbox that has ended".to_owned();
-            return Err(Error::WrongState { message });
+        let refused = |message: &str| Err(Error::WrongState { message: message.to_owned() });
+        if self.reach == Reach::Alone {
+            return refused("a further process can't be entered; enter through the sandbox's first one");
         }
-        self.sandbox.prepared.enter(&self.sandbox, &self.pidfd, process)
+        if self.handle.status().is_some() || self.poll(Some(Instant::now()))? {
+            return refused("can't enter a sandbox that has ended");
+        }
+        self.sandbox.prepared.enter(&self.sandbox, &self.handle.pidfd, process)
     }
 
     /// Gives it up: it is not killed when this value goes, and its cgroup stays.
@@ -229,19 +230,19 @@ impl Child {
     /// # Errors
     /// When no descriptor is left; then it is killed.
     pub fn detach(mut self) -> Result<Detached> {
-        let pidfd = self.pidfd.try_clone().context(|| "duplicate a pidfd".to_owned())?;
+        let pidfd = self.handle.pidfd.try_clone().context(|| "duplicate a pidfd".to_owned())?;
         let cgroup = self.cgroup().map(Cgroup::record).unwrap_or_default();
         if let Some(own) = &self.sandbox.cgroup {
             own.keep();
         }
         self.state = State::Detached;
-        Ok(Detached { pid: self.pid, pidfd, cgroup })
+        Ok(Detached { pid: self.handle.pid, pidfd, cgroup })
     }
 
     /// Waits for the end, at most until that moment; kills it when its own time is over.
     fn wait_until(&mut self, until: Option<Instant>) -> Result<Option<ExitStatus>> {
-        if let State::Reaped(status) = self.state {
-            return Ok(Some(status));
+        if self.handle.status().is_some() {
+            return self.reap().map(Some);
         }
         loop {
             let first = match (until, self.next_deadline()) {
@@ -278,35 +279,41 @@ impl Child {
 
     /// Whether the process has ended, at the latest at that moment.
     fn poll(&self, until: Option<Instant>) -> Result<bool> {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        let ready = poll_until(&mut fds, until).context(|| "wait for a process to end".to_owned())?;
-        Ok(ready > 0)
+        loop {
+            let others = self.others();
+            let mut fds = vec![PollFd::new(&*self.handle, PollFlags::IN)];
+            fds.extend(others.iter().map(|other| PollFd::new(&**other, PollFlags::IN)));
+            let ready =
+                poll_until(&mut fds, until).context(|| "wait for a process to end".to_owned())?;
+            if !fds[0].revents().is_empty() {
+                return Ok(true);
+            }
+            if ready == 0 {
+                return Ok(false);
+            }
+            reap_ended(&others, &fds[1..])?;
+        }
+    }
+
+    /// The processes that have to be reaped before this one can end.
+    pub(super) fn others(&self) -> Vec<Arc<Handle>> {
+        match self.reach {
+            Reach::PidNamespace => self.sandbox.entered.unreaped(),
+            Reach::Cgroup | Reach::Alone => Vec::new(),
+        }
     }
 
     /// Takes the status of a process that has ended, or is about to.
     pub(super) fn reap(&mut self) -> Result<ExitStatus> {
-        let waited = retry_on_intr(|| {
-            waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)
-        });
-        match waited {
-            Ok(Some(status)) => {
-                let status = ExitStatus::new(&status, self.state == State::Expired);
-                self.state = State::Reaped(status);
-                Ok(status)
-            }
-            Err(errno) if errno != Errno::CHILD => {
-                Err(Error::system(format!("wait for process {}", self.pid), errno))
-            }
-            _ => {
-                let message = format!(
-                    "process {} was reaped by somebody else: SIGCHLD is ignored, or another part of \
-                     this program waits for any child",
-                    self.pid
-                );
-                Err(Error::WrongState { message })
-            }
-        }
+        let status = self.handle.reap()?;
+        Ok(ExitStatus::new(status, self.state == State::Expired))
     }
+}
+
+/// Reaps those that have ended, by what was polled of each.
+pub(super) fn reap_ended(all: &[Arc<Handle>], polled: &[PollFd<'_>]) -> Result<()> {
+    let ended = all.iter().zip(polled).filter(|(_, fd)| !fd.revents().is_empty());
+    ended.map(|(handle, _)| handle.reap().map(|_| ())).collect()
 }
 
 impl Drop for Child {
@@ -316,21 +323,22 @@ impl Drop for Child {
         }
         // Whoever wants to know about failures waits; here nobody could be told.
         let _ = self.kill();
-        if !matches!(self.state, State::Reaped(_)) {
-            let _ = self.reap();
+        for other in self.others() {
+            let _ = other.reap();
         }
+        let _ = self.reap();
     }
 }
 
 impl AsFd for Child {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        self.handle.as_fd()
     }
 }
 
 impl AsRawFd for Child {
     fn as_raw_fd(&self) -> RawFd {
-        self.pidfd.as_raw_fd()
+        self.handle.pidfd.as_raw_fd()
     }
 }
 

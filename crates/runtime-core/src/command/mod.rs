@@ -10,6 +10,7 @@ mod capture;
 mod cgroup;
 mod child;
 mod fields;
+mod handle;
 mod mount;
 mod namespace;
 mod prepared;

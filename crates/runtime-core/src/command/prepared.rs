@@ -139,7 +139,7 @@ impl Prepared {
             Tree::PidNamespace => Reach::PidNamespace,
             Tree::Cgroup => Reach::Cgroup,
         };
-        let sandbox = Sandbox { prepared: self.clone(), cgroup };
+        let sandbox = Sandbox { prepared: self.clone(), cgroup, entered: Arc::default() };
         Child::new(born, sandbox, reach, process, &mut ends, caller.terminal)
     }
 

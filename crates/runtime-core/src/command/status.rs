@@ -11,21 +11,24 @@ use crate::signal::Signal;
 /// How a program ended: with a status of its own, or by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitStatus {
-    /// As `wait(2)` encodes it.
     status: process::ExitStatus,
     timed_out: bool,
 }
 
+/// As `wait(2)` encodes it.
+pub(super) fn encode(ended: &WaitIdStatus) -> process::ExitStatus {
+    const DUMPED: i32 = 0x80;
+    process::ExitStatus::from_raw(match (ended.exit_status(), ended.terminating_signal()) {
+        (Some(code), _) => code << 8,
+        (None, Some(signal)) if ended.dumped() => signal | DUMPED,
+        (None, signal) => signal.unwrap_or(libc::SIGKILL),
+    })
+}
+
 impl ExitStatus {
-    pub(super) fn new(status: &WaitIdStatus, timed_out: bool) -> Self {
-        const DUMPED: i32 = 0x80;
-        let raw = match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => code << 8,
-            (None, Some(signal)) if status.dumped() => signal | DUMPED,
-            (None, signal) => signal.unwrap_or(libc::SIGKILL),
-        };
-        let status = process::ExitStatus::from_raw(raw);
-        Self { status, timed_out: timed_out && status.signal() == Some(libc::SIGKILL) }
+    /// `killed` says whether it was told to end because of its time.
+    pub(super) fn new(status: process::ExitStatus, killed: bool) -> Self {
+        Self { status, timed_out: killed && status.signal() == Some(libc::SIGKILL) }
     }
 
     /// Whether it ended with status 0.

@@ -174,15 +174,18 @@ impl Plan {
     }
 
     /// The same Plan for a cgroup whose directories in v1 hierarchies are these.
-    pub(crate) fn in_cgroup<'a>(&self, directories: impl Iterator<Item = &'a Path>) -> Self {
+    pub(crate) fn in_cgroup<'a>(&self, directories: impl Iterator<Item = &'a Path> + Clone) -> Self {
         let mut moved = self.clone();
-        let joins = moved.steps.iter_mut().filter_map(|step| match &mut step.op {
-            Op::JoinCgroup { path } => Some(path),
-            _ => None,
-        });
-        for (path, directory) in joins.zip(directories) {
-            *path = Str(moved.arena.len() as u32);
-            moved.arena.extend_from_slice(directory.join("tasks").as_os_str().as_encoded_bytes());
+        let (mut joined, mut bound) = (directories.clone(), directories);
+        for step in &mut moved.steps {
+            let (place, path) = match &mut step.op {
+                Op::JoinCgroup { path } => (path, joined.next().map(|one| one.join("tasks"))),
+                Op::BindAt { path, .. } => (path, bound.next().map(Path::to_owned)),
+                _ => continue,
+            };
+            let Some(path) = path else { continue };
+            *place = Str(moved.arena.len() as u32);
+            moved.arena.extend_from_slice(path.as_os_str().as_encoded_bytes());
             moved.arena.push(0);
         }
         moved

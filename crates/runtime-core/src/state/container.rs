@@ -13,14 +13,14 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, retry_on_intr};
 
-use super::lock::{self, lock_within, try_lock};
+use super::lock::{is_held, lock_within, try_lock};
 use super::record::{MAX_SIZE, State, state_error};
 use super::root::StateRoot;
 use crate::error::{Context, Error, Result};
 use crate::gate;
 use crate::id::ContainerId;
 
-const STATE: &str = "state.json";
+pub(super) const STATE: &str = "state.json";
 /// What `state.json` is called until it is whole.
 const NEW_STATE: &str = "state.json.new";
 const CONFIG: &str = "config.json";
@@ -28,80 +28,9 @@ const CONFIG: &str = "config.json";
 /// The largest `config.json` that is read back, in bytes.
 const MAX_CONFIG: usize = 16 << 20;
 
-/// An id taken for a new container, its directory locked. Dropped before [`Claim::record`], it
-/// gives the id back.
-#[derive(Debug)]
-pub(crate) struct Claim {
-    /// Present until recorded.
-    dir: Option<LockedDir>,
-}
-
-/// What came of trying to take an id.
-pub(super) enum Taken {
-    Mine(Claim),
-    /// A container has it, or will have.
-    Others,
-    /// Somebody removed the directory meanwhile.
-    Vanished,
-}
-
-impl Claim {
-    /// Locks a directory that this caller just made. Between the two calls another `create` may
-    /// have taken it for an abandoned one: [`Claim::record`] finds that out.
-    pub(super) fn fresh(root: &StateRoot, id: &ContainerId) -> Result<Taken> {
-        let Some(dir) = ContainerDir::open_unchecked(root, id)? else { return Ok(Taken::Vanished) };
-        Ok(match dir.try_lock()? {
-            Some(dir) => Taken::Mine(Self { dir: Some(dir) }),
-            None => Taken::Others,
-        })
-    }
-
-    /// Takes over a directory that was there, if a `create` left it that was killed before it
-    /// recorded anything.
-    pub(super) fn abandoned(root: &StateRoot, id: &ContainerId) -> Result<Taken> {
-        let Some(dir) = ContainerDir::open(root, id)? else { return Ok(Taken::Vanished) };
-        let Some(dir) = dir.try_lock()? else { return Ok(Taken::Others) };
-        if !dir.is_at_its_name()? {
-            return Ok(Taken::Vanished);
-        }
-        if dir.has_state()? {
-            return Ok(Taken::Others);
-        }
-        dir.sweep()?;
-        Ok(Taken::Mine(Self { dir: Some(dir) }))
-    }
-
-    /// Writes the first record, which makes the id the container's. To be called before anything
-    /// that the record names is made.
-    ///
-    /// # Errors
-    /// [`Error::Exists`] when another `create` was faster.
-    pub(crate) fn record(mut self, state: &State) -> Result<LockedDir> {
-        let Some(dir) = &self.dir else { return Err(Error::Exists(state.id.clone())) };
-        match dir.write_new(STATE, &state.to_json(&dir.path_of(STATE))?, Overwrite::No) {
-            Ok(()) => {}
-            // ENOENT: the directory is gone, its name another's.
-            Err(Errno::EXIST | Errno::NOENT) => return Err(Error::Exists(state.id.clone())),
-            Err(errno) => return Err(dir.not_written(STATE, errno)),
-        }
-        self.dir.take().ok_or_else(|| Error::Exists(state.id.clone()))
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if let Some(dir) = &self.dir
-            && dir.is_at_its_name().unwrap_or(false)
-            && !dir.has_state().unwrap_or(true)
-        {
-            let _ = dir.sweep();
-            let _ = dir.remove_directory();
-        }
-    }
-}
-
+/// What happens to a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Overwrite {
+pub(super) enum Overwrite {
     Yes,
     No,
 }
@@ -132,7 +61,9 @@ impl ContainerDir {
     /// Opens the directory; `None` when it is not there. One that belongs to another user is
     /// refused: what it says would be done with this user's rights.
     pub(super) fn open(root: &StateRoot, id: &ContainerId) -> Result<Option<Self>> {
-        let Some(dir) = Self::open_unchecked(root, id)? else { return Ok(None) };
+        let Some(dir) = Self::open_unchecked(root, id)? else {
+            return Ok(None);
+        };
         let stat = fstat(&dir.dir).context(|| format!("look at {}", dir.path().display()))?;
         let user = rustix::process::geteuid().as_raw();
         if stat.st_uid != user {
@@ -142,11 +73,16 @@ impl ContainerDir {
         Ok(Some(dir))
     }
 
-    fn open_unchecked(root: &StateRoot, id: &ContainerId) -> Result<Option<Self>> {
+    pub(super) fn open_unchecked(root: &StateRoot, id: &ContainerId) -> Result<Option<Self>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let path = || root.path().join(id.as_str());
         match openat(root.as_fd(), id.as_str(), flags, Mode::empty()) {
-            Ok(dir) => Ok(Some(Self { dir, root: root.clone(), id: id.clone(), locked: false })),
+            Ok(dir) => Ok(Some(Self {
+                dir,
+                root: root.clone(),
+                id: id.clone(),
+                locked: false,
+            })),
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 Err(state_error(&path(), "it is not a container's directory"))
@@ -170,7 +106,7 @@ impl ContainerDir {
         self.dir.as_fd()
     }
 
-    fn path_of(&self, name: &str) -> PathBuf {
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
@@ -193,7 +129,10 @@ impl ContainerDir {
         let config = self.read(CONFIG, MAX_CONFIG);
         let config = config.map_err(|errno| state_error(&path, io::Error::from(errno)))?;
         if config.len() > MAX_CONFIG {
-            return Err(state_error(&path, format!("it has more than {MAX_CONFIG} bytes")));
+            return Err(state_error(
+                &path,
+                format!("it has more than {MAX_CONFIG} bytes"),
+            ));
         }
         Ok(config)
     }
@@ -218,7 +157,7 @@ impl ContainerDir {
         Ok(content)
     }
 
-    fn has_state(&self) -> Result<bool> {
+    pub(super) fn has_state(&self) -> Result<bool> {
         match statat(&self.dir, STATE, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
@@ -235,32 +174,25 @@ impl ContainerDir {
     /// [`Error::TimedOut`] when somebody else holds it for longer than `limit`;
     /// [`Error::NotFound`] when the container is gone by then.
     pub(crate) fn lock(mut self, limit: Duration) -> Result<LockedDir> {
-        self.take_lock(lock::Mode::Exclusive, limit)?;
-        Ok(LockedDir(self))
-    }
-
-    /// Waits for the lock, to use the container while nobody changes it.
-    ///
-    /// # Errors
-    /// Those of [`ContainerDir::lock`].
-    pub(crate) fn lock_shared(mut self, limit: Duration) -> Result<Self> {
-        self.take_lock(lock::Mode::Shared, limit)?;
-        Ok(self)
-    }
-
-    fn take_lock(&mut self, mode: lock::Mode, limit: Duration) -> Result<()> {
         let operation = || format!("lock {}", self.path().display());
-        if !lock_within(self.as_fd(), mode, limit).context(operation)? {
+        if !lock_within(self.as_fd(), limit).context(operation)? {
             let operation = format!("wait for another command on container {}", self.id);
-            return Err(Error::TimedOut { operation, seconds: limit.as_secs() });
+            return Err(Error::TimedOut {
+                operation,
+                seconds: limit.as_secs(),
+            });
         }
         self.locked = true;
-        if self.is_at_its_name()? { Ok(()) } else { Err(Error::NotFound(self.id.clone())) }
+        if self.is_at_its_name()? {
+            Ok(LockedDir(self))
+        } else {
+            Err(Error::NotFound(self.id))
+        }
     }
 
-    fn try_lock(mut self) -> Result<Option<LockedDir>> {
-        let locked = try_lock(self.as_fd(), lock::Mode::Exclusive)
-            .context(|| format!("lock {}", self.path().display()))?;
+    pub(super) fn try_lock(mut self) -> Result<Option<LockedDir>> {
+        let locked =
+            try_lock(self.as_fd()).context(|| format!("lock {}", self.path().display()))?;
         self.locked = locked;
         Ok(locked.then(|| LockedDir(self)))
     }
@@ -270,15 +202,19 @@ impl ContainerDir {
         if self.locked {
             return Ok(false);
         }
-        lock::is_held(self.as_fd()).context(|| format!("lock {}", self.path().display()))
+        is_held(self.as_fd()).context(|| format!("lock {}", self.path().display()))
     }
 
     /// Whether this is still the directory of that name: it may have been removed, and another
     /// made, before it was locked.
-    fn is_at_its_name(&self) -> Result<bool> {
+    pub(super) fn is_at_its_name(&self) -> Result<bool> {
         let context = || format!("look at {}", self.path().display());
         let mine = fstat(&self.dir).context(context)?;
-        match statat(self.root.as_fd(), self.id.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+        match statat(
+            self.root.as_fd(),
+            self.id.as_str(),
+            AtFlags::SYMLINK_NOFOLLOW,
+        ) {
             Ok(there) => Ok((there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)),
             Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(errno).context(context),
@@ -294,7 +230,8 @@ impl LockedDir {
 
     /// Keeps a copy of the container's configuration.
     pub(crate) fn save_config(&self, config: &[u8]) -> Result<()> {
-        self.write_file(CONFIG, config).map_err(|errno| self.not_written(CONFIG, errno))
+        self.write_file(CONFIG, config)
+            .map_err(|errno| self.not_written(CONFIG, errno))
     }
 
     fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
@@ -302,19 +239,30 @@ impl LockedDir {
         written.map_err(|errno| self.not_written(name, errno))
     }
 
-    fn not_written(&self, name: &str, errno: Errno) -> Error {
+    pub(super) fn not_written(&self, name: &str, errno: Errno) -> Error {
         Error::system(format!("write {}", self.path_of(name).display()), errno)
     }
 
     /// Writes beside the file and renames, so that nobody ever reads half of it. No fsync: the
     /// root lies on a tmpfs, and after a restart no container of before is alive anyway.
-    fn write_new(&self, name: &str, content: &[u8], overwrite: Overwrite) -> rustix::io::Result<()> {
-        let renamed = self.write_file(NEW_STATE, content).and_then(|()| match overwrite {
-            Overwrite::Yes => renameat(&self.dir, NEW_STATE, &self.dir, name),
-            Overwrite::No => {
-                renameat_with(&self.dir, NEW_STATE, &self.dir, name, RenameFlags::NOREPLACE)
-            }
-        });
+    pub(super) fn write_new(
+        &self,
+        name: &str,
+        content: &[u8],
+        overwrite: Overwrite,
+    ) -> rustix::io::Result<()> {
+        let renamed = self
+            .write_file(NEW_STATE, content)
+            .and_then(|()| match overwrite {
+                Overwrite::Yes => renameat(&self.dir, NEW_STATE, &self.dir, name),
+                Overwrite::No => renameat_with(
+                    &self.dir,
+                    NEW_STATE,
+                    &self.dir,
+                    name,
+                    RenameFlags::NOREPLACE,
+                ),
+            });
         if renamed.is_err() {
             let _ = unlinkat(&self.dir, NEW_STATE, AtFlags::empty());
         }
@@ -352,15 +300,16 @@ impl LockedDir {
             Err(Errno::NOTEMPTY) => self.sweep()?,
             Err(errno) => return Err(self.not_removed(Path::new(""), errno)),
         }
-        self.remove_directory().map_err(|errno| self.not_removed(Path::new(""), errno))
+        self.remove_directory()
+            .map_err(|errno| self.not_removed(Path::new(""), errno))
     }
 
-    fn remove_directory(&self) -> rustix::io::Result<()> {
+    pub(super) fn remove_directory(&self) -> rustix::io::Result<()> {
         unlinkat(self.root.as_fd(), self.id.as_str(), AtFlags::REMOVEDIR)
     }
 
     /// Removes all files: what killed processes left.
-    fn sweep(&self) -> Result<()> {
+    pub(super) fn sweep(&self) -> Result<()> {
         let context = || format!("list {}", self.path().display());
         for entry in Dir::read_from(&self.dir).context(context)? {
             let entry = entry.context(context)?;

@@ -7,21 +7,12 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{Errno, Result, retry_on_intr};
 
-/// Who else may hold the lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Nobody.
-    Exclusive,
-    /// Those who only read.
-    Shared,
+/// Takes the lock if it is free. `false` when somebody else holds it.
+pub(super) fn try_lock(dir: BorrowedFd<'_>) -> Result<bool> {
+    attempt(dir, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// Takes the lock if it is free. `false` when somebody else holds it.
-pub(super) fn try_lock(dir: BorrowedFd<'_>, mode: Mode) -> Result<bool> {
-    let operation = match mode {
-        Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
-        Mode::Shared => FlockOperation::NonBlockingLockShared,
-    };
+fn attempt(dir: BorrowedFd<'_>, operation: FlockOperation) -> Result<bool> {
     match retry_on_intr(|| flock(dir, operation)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
@@ -33,11 +24,11 @@ pub(super) fn try_lock(dir: BorrowedFd<'_>, mode: Mode) -> Result<bool> {
 ///
 /// Asks again and again: the blocking call can be ended in time by a signal only, and signals
 /// are the caller's.
-pub(super) fn lock_within(dir: BorrowedFd<'_>, mode: Mode, limit: Duration) -> Result<bool> {
+pub(super) fn lock_within(dir: BorrowedFd<'_>, limit: Duration) -> Result<bool> {
     let deadline = Instant::now().checked_add(limit);
     let mut pause = Duration::from_millis(1);
     loop {
-        if try_lock(dir, mode)? {
+        if try_lock(dir)? {
             return Ok(true);
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -48,9 +39,9 @@ pub(super) fn lock_within(dir: BorrowedFd<'_>, mode: Mode, limit: Duration) -> R
     }
 }
 
-/// Whether somebody else, through another descriptor of their own, holds the lock exclusively.
+/// Whether somebody else, through another descriptor of their own, holds the lock.
 pub(super) fn is_held(dir: BorrowedFd<'_>) -> Result<bool> {
-    let free = try_lock(dir, Mode::Shared)?;
+    let free = attempt(dir, FlockOperation::NonBlockingLockShared)?;
     if free {
         flock(dir, FlockOperation::Unlock)?;
     }

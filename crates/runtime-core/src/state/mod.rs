@@ -11,6 +11,7 @@
 //! A directory without `state.json` whose lock is free is what a `create` left that was killed
 //! before it made anything: the id is free.
 
+mod claim;
 mod container;
 mod lock;
 mod oci;
@@ -18,7 +19,7 @@ mod record;
 mod root;
 mod status;
 
-pub(crate) use container::{Claim, ContainerDir, LockedDir};
+pub(crate) use container::{ContainerDir, LockedDir};
 pub use oci::OciState;
 pub(crate) use record::{CgroupPlace, FileId, Phase, State};
 pub(crate) use root::StateRoot;

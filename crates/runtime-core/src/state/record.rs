@@ -95,7 +95,12 @@ pub(crate) struct State {
 
 impl State {
     /// The record of a container of which nothing is made yet.
-    pub(crate) fn new(id: ContainerId, oci_version: &str, bundle: &Path, rootfs: &Path) -> Result<Self> {
+    pub(crate) fn new(
+        id: ContainerId,
+        oci_version: &str,
+        bundle: &Path,
+        rootfs: &Path,
+    ) -> Result<Self> {
         Ok(Self {
             version: VERSION,
             id,
@@ -127,7 +132,10 @@ impl State {
     pub(crate) fn to_json(&self, path: &Path) -> Result<Vec<u8>> {
         let json = serde_json::to_vec(self).map_err(|error| state_error(path, error))?;
         if json.len() > MAX_SIZE {
-            let message = format!("it would have {} bytes; {MAX_SIZE} are allowed: shorten the annotations", json.len());
+            let message = format!(
+                "it would have {} bytes; {MAX_SIZE} are allowed: shorten the annotations",
+                json.len()
+            );
             return Err(state_error(path, message));
         }
         Ok(json)
@@ -136,7 +144,10 @@ impl State {
     /// Reads a record, and checks that it is this container's; `path` is for errors.
     pub(crate) fn from_json(json: &[u8], id: &ContainerId, path: &Path) -> Result<Self> {
         if json.len() > MAX_SIZE {
-            return Err(state_error(path, format!("it has more than {MAX_SIZE} bytes")));
+            return Err(state_error(
+                path,
+                format!("it has more than {MAX_SIZE} bytes"),
+            ));
         }
         let state: Self = match serde_json::from_slice(json) {
             Ok(state) => state,
@@ -146,13 +157,19 @@ impl State {
             return Err(state_error(path, other_version(state.version.into())));
         }
         if state.id != *id {
-            return Err(state_error(path, format!("it is the state of container {}", state.id)));
+            return Err(state_error(
+                path,
+                format!("it is the state of container {}", state.id),
+            ));
         }
         if state.phase == Phase::Created && state.process.is_none() {
             return Err(state_error(path, "it says created, and names no process"));
         }
         if state.cgroup.iter().any(|place| !is_plain(&place.path)) {
-            return Err(state_error(path, "cgroup: a path is not absolute, or has .. in it"));
+            return Err(state_error(
+                path,
+                "cgroup: a path is not absolute, or has .. in it",
+            ));
         }
         Ok(state)
     }
@@ -179,11 +196,16 @@ fn why_unreadable(json: &[u8], error: &serde_json::Error) -> String {
 }
 
 fn other_version(version: u64) -> String {
-    format!("it has version {version}, written by another release; this one reads version {VERSION}")
+    format!(
+        "it has version {version}, written by another release; this one reads version {VERSION}"
+    )
 }
 
 pub(super) fn state_error(path: &Path, message: impl ToString) -> Error {
-    Error::State { path: path.to_owned(), message: message.to_string() }
+    Error::State {
+        path: path.to_owned(),
+        message: message.to_string(),
+    }
 }
 
 /// The kernel's name for this run of the machine.
@@ -211,6 +233,8 @@ mod id_as_text {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ContainerId, D::Error> {
-        String::deserialize(from)?.parse().map_err(de::Error::custom)
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }

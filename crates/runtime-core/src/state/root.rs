@@ -8,7 +8,8 @@ use std::sync::Arc;
 use rustix::fs::{Dir, FileType, Mode, OFlags, mkdirat};
 use rustix::io::Errno;
 
-use super::container::{Claim, ContainerDir, Taken};
+use super::claim::{Claim, Taken};
+use super::container::ContainerDir;
 use crate::error::{Context, Error, Result};
 use crate::id::ContainerId;
 
@@ -35,7 +36,10 @@ impl StateRoot {
         }
         // The sticky bit keeps what tidies up below $XDG_RUNTIME_DIR from taking live containers'
         // directories away (XDG base directory specification).
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o1700).create(path);
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o1700)
+            .create(path);
         made.context(|| format!("make the state directory {}", path.display()))?;
         match Self::existing(path)? {
             Some(root) => Ok(root),
@@ -46,14 +50,22 @@ impl StateRoot {
     /// Opens the directory; `None` when it is not there.
     pub(crate) fn existing(path: &Path) -> Result<Option<Self>> {
         if is_file_system_root(path) {
-            let message = format!("{} can't hold containers: name a directory below it", path.display());
+            let message = format!(
+                "{} can't hold containers: name a directory below it",
+                path.display()
+            );
             return Err(Error::invalid("state directory", message));
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(dir) => {
-                let inner = Inner { dir, path: path.to_owned() };
-                Ok(Some(Self { inner: Arc::new(inner) }))
+                let inner = Inner {
+                    dir,
+                    path: path.to_owned(),
+                };
+                Ok(Some(Self {
+                    inner: Arc::new(inner),
+                }))
             }
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(not_opened(path, errno)),
@@ -118,7 +130,10 @@ impl StateRoot {
 }
 
 fn not_opened(path: &Path, errno: Errno) -> Error {
-    Error::system(format!("open the state directory {}", path.display()), errno)
+    Error::system(
+        format!("open the state directory {}", path.display()),
+        errno,
+    )
 }
 
 /// Whether the path says `/`, in whatever way.

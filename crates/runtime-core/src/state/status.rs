@@ -97,8 +97,15 @@ fn executes(process: ProcessId, init: Option<FileId>) -> Result<Executes> {
     let path = format!("/proc/{}/exe", process.pid());
     match rustix::fs::stat(&path) {
         Ok(stat) => {
-            let file = FileId { device: stat.st_dev, inode: stat.st_ino };
-            Ok(if init == Some(file) { Executes::Init } else { Executes::Other })
+            let file = FileId {
+                device: stat.st_dev,
+                inode: stat.st_ino,
+            };
+            Ok(if init == Some(file) {
+                Executes::Init
+            } else {
+                Executes::Other
+            })
         }
         Err(Errno::NOENT | Errno::SRCH) => Ok(Executes::Nothing),
         // Init hides itself from those who may not trace it.

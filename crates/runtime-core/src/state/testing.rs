@@ -1,10 +1,14 @@
-//! A directory that goes with the test.
+//! A directory and a process that go with the test, even with one that fails.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{Mode, OFlags};
+
+use super::FileId;
+use crate::process_id::ProcessId;
 
 pub(crate) struct Scratch {
     top: PathBuf,
@@ -41,5 +45,35 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.top);
+    }
+}
+
+/// A process that does nothing.
+pub(crate) struct Sleeper {
+    pub(crate) child: Child,
+    pub(crate) id: ProcessId,
+}
+
+impl Sleeper {
+    pub(crate) fn new() -> Self {
+        let child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let id = ProcessId::of(child.id().try_into().unwrap()).unwrap();
+        Self { child, id }
+    }
+
+    /// The program that it executes.
+    pub(crate) fn program(&self) -> FileId {
+        let stat = rustix::fs::stat(format!("/proc/{}/exe", self.id.pid())).unwrap();
+        FileId {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        }
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

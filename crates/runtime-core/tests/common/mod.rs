@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use orlop::{Command, Root};
 
@@ -123,6 +124,13 @@ pub fn open_files() -> Vec<String> {
     all
 }
 
+/// Mounts of this process's namespace that show one of its root file systems.
+pub fn own_mounts() -> Vec<String> {
+    let tag = format!("orlop-command-{}-", std::process::id());
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    mounts.lines().filter(|line| line.contains(&tag)).map(str::to_owned).collect()
+}
+
 /// Cgroups whose names begin as those that this process gives to sandboxes.
 pub fn own_cgroups() -> Vec<PathBuf> {
     let prefix = format!("orlop-{}-", std::process::id());
@@ -137,6 +145,17 @@ pub fn own_cgroups() -> Vec<PathBuf> {
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
         .map(|entry| entry.path())
         .collect()
+}
+
+/// Makes sure that every cgroup that is there now goes, other tests' too.
+#[track_caller]
+pub fn no_cgroup_stays() {
+    let start = Instant::now();
+    let now = own_cgroups();
+    while now.iter().any(|path| path.exists()) {
+        assert!(start.elapsed() < Duration::from_secs(30), "{now:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Children of this process that have ended and that nobody has waited for.

@@ -39,9 +39,12 @@ fn is_other_process(path: &Path) -> bool {
 }
 
 fn can_be_written(path: &Path) -> bool {
-    File::options()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-        .is_ok()
+    // A masked file is listed as what it was, and is a device now.
+    let is_file = path.metadata().is_ok_and(|meta| meta.is_file());
+    is_file
+        && File::options()
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .is_ok()
 }

@@ -11,6 +11,7 @@ pub(crate) fn describe() -> Vec<(&'static str, String)> {
             "kernel",
             read("/proc/sys/kernel/osrelease").trim().to_owned(),
         ),
+        ("load average at the end", load()),
         ("system", quoted(&read("/etc/os-release"), "PRETTY_NAME=")),
     ]
 }
@@ -40,6 +41,12 @@ fn memory() -> String {
         })
         .unwrap_or(0);
     format!("{} MiB", kib >> 10)
+}
+
+/// A machine that is busy with something else shows here.
+fn load() -> String {
+    let text = read("/proc/loadavg");
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 fn quoted(text: &str, key: &str) -> String {

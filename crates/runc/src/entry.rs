@@ -1,0 +1,54 @@
+//! The entry point: C's `main`, without what Rust's own does before it.
+//!
+//! That looks for the stack's guard page and makes a stack for the message that an overflow gets,
+//! some forty system calls with musl: a tenth of this program's life.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, OsStr, OsString};
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::{io, slice};
+
+use rustix::fs::{Mode, OFlags};
+
+// SAFETY: C's start-up code calls this once, and no other definition of this name is linked.
+#[unsafe(no_mangle)]
+extern "C" fn main(count: libc::c_int, pointers: *const *const libc::c_char) -> libc::c_int {
+    let count = usize::try_from(count).unwrap_or_default();
+    // SAFETY: C promises so many arguments behind the pointer, for the program's whole life.
+    let pointers = unsafe { slice::from_raw_parts(pointers, count) };
+    let arguments = pointers.iter().skip(1).map(|pointer| {
+        // SAFETY: each is a NUL-terminated string that lives as long.
+        let argument = unsafe { CStr::from_ptr(*pointer) };
+        OsStr::from_bytes(argument.to_bytes()).to_owned()
+    });
+    let arguments: Vec<OsString> = arguments.collect();
+    if !fill_standard_descriptors() {
+        return 1;
+    }
+    // SAFETY: ignoring a signal installs no handler. A closed pipe is an error, not the end.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    let status = crate::run(arguments.into_iter());
+    let flushed = io::stdout().flush();
+    libc::c_int::from(if status == 0 && flushed.is_err() { 1 } else { status })
+}
+
+/// A closed standard descriptor would be given to the next file that is opened.
+fn fill_standard_descriptors() -> bool {
+    loop {
+        // SAFETY: the call takes a number and touches no memory.
+        if unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFD) } >= 0 && lower_are_open() {
+            return true;
+        }
+        match rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()) {
+            // It took the lowest free number; that is to stay.
+            Ok(null) => std::mem::forget(null),
+            Err(_) => return false,
+        }
+    }
+}
+
+fn lower_are_open() -> bool {
+    // SAFETY: the calls take a number and touch no memory.
+    (0..libc::STDERR_FILENO).all(|number| unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0)
+}
