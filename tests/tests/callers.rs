@@ -2,7 +2,7 @@
 
 use orlop_tests::runtime::Call;
 use orlop_tests::view::cgroup_roots;
-use orlop_tests::{Fixture, Runtime, locate, skip, test_name};
+use orlop_tests::{Fixture, Output, Runtime, TempDir, locate, skip, test_name};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -88,10 +88,18 @@ impl Drop for Containerd<'_> {
     }
 }
 
-/// The caller's own cgroup, above those of its containers.
+/// Removes the caller's own cgroups: the one above its containers, and that of Podman's monitor,
+/// which ends a little after its container.
 fn remove_parents(name: &str) {
+    let end = Instant::now() + Duration::from_secs(5);
     for root in cgroup_roots().unwrap_or_default() {
-        let _ = fs::remove_dir(root.join(name));
+        let (parent, monitor) = (root.join(name), root.join(name).join("conmon"));
+        while parent.exists() && Instant::now() < end {
+            let _ = fs::remove_dir(&monitor);
+            if fs::remove_dir(&parent).is_err() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
     }
 }
 
@@ -177,7 +185,7 @@ fn containerd_hands_a_terminal_on() {
         .args(["--quiet", "--return", "--command", &line, "/dev/null"])
         .limit(LIMIT)
         .run();
-    assert!(output.stdout.contains("a terminal\r\n"), "{output}");
+    assert!(output.stdout.contains("a terminal"), "{output}");
     drop(containerd);
     fixture.assert_clean();
 }
@@ -200,92 +208,125 @@ fn containerd_passes_our_errors_on() {
     fixture.assert_clean();
 }
 
-/// Podman with all of its state in the test's folder.
-fn podman(fixture: &Fixture, args: &[&str]) -> Option<Call> {
-    let podman = locate::in_path("podman")?;
-    let call = Runtime::new(&podman, fixture.path(), fixture.tag()).bare();
-    let folder = |name: &str| fixture.file(name).to_string_lossy().into_owned();
-    let call = call
-        .limit(LIMIT)
-        .args([
-            "--root",
-            &folder("podman"),
-            "--runroot",
-            &folder("podman-run"),
-        ])
-        .args(["--tmpdir", &folder("podman-tmp"), "--storage-driver", "vfs"])
-        .args(["--cgroup-manager", "cgroupfs", "--events-backend", "none"])
-        .arg("--runtime")
-        .arg(fixture.runtime().program());
-    Some(call.args(args))
+/// Podman with all of its state in a folder of the test's own, and its containers' cgroups below
+/// one of the test's own.
+struct Podman<'a> {
+    fixture: &'a Fixture,
+    program: PathBuf,
+    /// Podman takes no longer path than 50 bytes.
+    folder: TempDir,
 }
 
-/// Options of `podman run`. The limits are those that a caller without `CAP_SYS_RESOURCE` has too.
-fn podman_run(fixture: &Fixture, options: &[&str]) -> Option<Call> {
-    let parent = format!("--cgroup-parent=/{}", fixture.tag());
-    let call = podman(
-        fixture,
-        &["run", "--network=none", "--ulimit=nofile=1024:1024"],
-    )?;
-    let rootfs = fixture.bundle().rootfs();
-    Some(
-        call.args(["--ulimit=nproc=1024:1024", &parent])
-            .args(options)
-            .arg("--rootfs")
-            .arg(rootfs),
-    )
+impl<'a> Podman<'a> {
+    /// `None` without Podman.
+    fn find(fixture: &'a Fixture) -> Option<Self> {
+        Some(Self {
+            fixture,
+            program: locate::in_path("podman")?,
+            folder: TempDir::new("pod").expect("make a folder"),
+        })
+    }
+
+    fn call(&self, args: &[&str]) -> Call {
+        let folder = |name: &str| self.folder.path().join(name);
+        Runtime::new(&self.program, self.folder.path(), self.fixture.tag())
+            .bare()
+            .limit(LIMIT)
+            .arg("--root")
+            .arg(folder("root"))
+            .arg("--runroot")
+            .arg(folder("run"))
+            .arg("--tmpdir")
+            .arg(folder("tmp"))
+            .args([
+                "--storage-driver=vfs",
+                "--cgroup-manager=cgroupfs",
+                "--events-backend=none",
+            ])
+            .arg("--runtime")
+            .arg(self.fixture.runtime().program())
+            .args(args)
+    }
+
+    /// `podman run`. The limits are those that a caller without `CAP_SYS_RESOURCE` has too.
+    fn run(&self, options: &[&str], program: &[&str]) -> Output {
+        self.call(&[
+            "run",
+            "--network=none",
+            "--ulimit=nofile=1024:1024",
+            "--ulimit=nproc=1024:1024",
+        ])
+        .arg(format!("--cgroup-parent=/{}", self.fixture.tag()))
+        .args(options)
+        .arg("--rootfs")
+        .arg(self.fixture.bundle().rootfs())
+        .args(program)
+        .run()
+    }
+}
+
+impl Drop for Podman<'_> {
+    fn drop(&mut self) {
+        remove_parents(self.fixture.tag());
+    }
 }
 
 #[test]
 fn podman_runs_to_the_end() {
     let fixture = Fixture::new(test_name!());
-    let Some(call) = podman_run(&fixture, &["--rm"]) else {
+    let Some(podman) = Podman::find(&fixture) else {
         skip!("podman is not installed");
     };
-    let output = call.args(["sh", "-c", "echo $$; exit 7"]).run();
+    let output = podman.run(&["--rm"], &["sh", "-c", "echo $$; exit 7"]);
     assert_eq!(
         (output.stdout.as_str(), output.code()),
         ("1\n", 7),
         "{output}"
     );
-    let Some(call) = podman_run(&fixture, &["--rm", "--tty"]) else {
-        return;
-    };
-    let output = call
-        .args(["sh", "-c", "test -t 0 && echo a terminal"])
-        .run();
+    let output = podman.run(
+        &["--rm", "--tty"],
+        &["sh", "-c", "test -t 0 && echo a terminal"],
+    );
     assert_eq!(output.ok().stdout, "a terminal\r\n");
-    remove_parents(fixture.tag());
+    drop(podman);
+    fixture.assert_clean();
 }
 
 #[test]
 fn podman_executes_kills_and_removes() {
     let fixture = Fixture::new(test_name!());
-    let Some(call) = podman_run(&fixture, &["--detach", "--name", "box"]) else {
+    let Some(podman) = Podman::find(&fixture) else {
         skip!("podman is not installed");
     };
-    call.args(["sleep", "60"]).run().ok();
-    let podman = |args: &[&str]| podman(&fixture, args).expect("podman is installed").run();
-    assert_eq!(podman(&["exec", "box", "id", "-u"]).ok().stdout, "0\n");
-    let missing = podman(&["exec", "box", "fish"]);
+    podman
+        .run(&["--detach", "--name=box"], &["sleep", "60"])
+        .ok();
+    let call = |args: &[&str]| podman.call(args).run();
+    assert_eq!(call(&["exec", "box", "id", "-u"]).ok().stdout, "0\n");
+    let missing = call(&["exec", "box", "fish"]);
     assert_eq!(
         missing.code(),
         127,
         "Podman knows a missing program by our words: {missing}"
     );
-    assert!(podman(&["ps"]).ok().stdout.contains("Up "));
-    podman(&["kill", "box"]).ok();
-    podman(&["rm", "--force", "box"]).ok();
-    remove_parents(fixture.tag());
+    assert!(call(&["ps"]).ok().stdout.contains("Up "));
+    call(&["kill", "box"]).ok();
+    call(&["rm", "--force", "box"]).ok();
+    drop(podman);
+    fixture.assert_clean();
 }
 
 #[test]
 fn podman_limits_bite() {
     let fixture = Fixture::new(test_name!());
-    let Some(call) = podman_run(&fixture, &["--rm", "--memory=16m", "--memory-swap=16m"]) else {
+    let Some(podman) = Podman::find(&fixture) else {
         skip!("podman is not installed");
     };
-    let output = call.args(["tail", "/dev/zero"]).run();
+    let output = podman.run(
+        &["--rm", "--memory=16m", "--memory-swap=16m"],
+        &["tail", "/dev/zero"],
+    );
     assert_eq!(output.code(), 137, "{output}");
-    remove_parents(fixture.tag());
+    drop(podman);
+    fixture.assert_clean();
 }

@@ -2,8 +2,10 @@
 //! descriptors, its memory.
 
 use orlop_tests::security::config::{capabilities, join_namespace, user_namespace};
-use orlop_tests::security::{self, program};
-use orlop_tests::{Bundle, Container, Fixture, Runtime, assert_safe, exposed, test_name};
+use orlop_tests::security::{self, program, started_by};
+use orlop_tests::{
+    Bundle, Container, Fixture, Runtime, assert_safe, exposed, locate, skip, test_name,
+};
 use rustix::fs::{CWD, Mode, OFlags, SealFlags, StatVfsMountFlags, fcntl_get_seals, openat};
 use serde_json::json;
 use std::fs;
@@ -270,6 +272,48 @@ fn rt_34_no_verb_runs_what_the_image_brings() {
             place.display()
         );
     }
+    fixture.assert_clean();
+}
+
+/// What `create` and `exec` execute: the runtime, its own init, the program. Nothing else, and
+/// nothing else of the image.
+#[test]
+fn rt_34_only_the_program_is_executed() {
+    let fixture = security::fixture(test_name!());
+    let Some(strace) = locate::in_path("strace") else {
+        skip!("no strace")
+    };
+    let bundle = fixture.bundle().args(&["/bin/sleep", "60"]).written();
+    let container = fixture.container(&bundle);
+    container.create().ok();
+    container.start().ok();
+    let log = fixture.file("trace");
+    let script = format!(
+        "exec {} -f -o {} -e trace=execve,execveat \"$@\"",
+        strace.display(),
+        log.display()
+    );
+    let call = started_by(&fixture, &script).command("exec");
+    call.args([container.id(), "/bin/true"]).run().ok();
+    container.delete_force().ok();
+    let runtime = format!("\"{}\"", fixture.runtime().program().display());
+    let trace = fs::read_to_string(&log).unwrap();
+    let others: Vec<&str> = trace
+        .lines()
+        .filter(|line| line.contains(" execve") && !line.contains("= -1 "))
+        .filter(|line| {
+            let own = [
+                &runtime,
+                "\"\"",
+                "\"/proc/self/fd/",
+                "\"/bin/true\"",
+                "/view\"",
+            ];
+            !own.iter().any(|name| line.contains(*name))
+        })
+        .collect();
+    assert_safe!(others.is_empty(), "executed: {others:#?}");
+    assert!(trace.contains("\"/bin/true\""), "the program was: {trace}");
     fixture.assert_clean();
 }
 

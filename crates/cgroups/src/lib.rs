@@ -26,6 +26,9 @@
 //! * single-threaded, it writes `0` into each of [`Cgroup::tasks_fds`], on v1
 //!   and hybrid hosts.
 
+#[doc = include_str!("../docs/limits.md")]
+pub mod guide {}
+
 mod apply;
 mod cgroup;
 mod controller;

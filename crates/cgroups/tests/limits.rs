@@ -174,11 +174,17 @@ fn a_quota_bounds_a_spinner() {
         let limits = Limits::new().cpu_quota(Micros(20_000), Micros(100_000));
         let cgroup = create(&layout, &limits);
         let _process = Process::in_cgroup(&cgroup, "while :; do :; done");
-        let usage = || cgroup.stats().unwrap().cpu.usage;
-        let (start, before) = (std::time::Instant::now(), usage());
+        let figures = || cgroup.stats().unwrap().cpu;
+        let (start, before) = (std::time::Instant::now(), figures());
         std::thread::sleep(std::time::Duration::from_millis(1500));
-        let share = (usage() - before).as_secs_f64() / start.elapsed().as_secs_f64();
-        assert!((0.16..0.24).contains(&share), "{share}");
+        let (elapsed, after) = (start.elapsed(), figures());
+        let share = (after.usage - before.usage).as_secs_f64() / elapsed.as_secs_f64();
+        assert!(share < 0.22, "{share}");
+        // On a machine with other work it may not get to use up its quota.
+        let throttling = after.throttling;
+        if throttling.throttled_periods + 2 >= throttling.periods {
+            assert!(share > 0.18 - 0.02, "{share} {throttling:?}");
+        }
     }
 }
 

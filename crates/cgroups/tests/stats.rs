@@ -17,10 +17,17 @@ fn cpu_time_and_throttling() {
     let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &limits).unwrap());
     assert_eq!(cgroup.stats().unwrap().cpu.usage, Duration::ZERO);
     let _process = Process::in_cgroup(&cgroup, "while :; do :; done");
-    std::thread::sleep(Duration::from_millis(600));
+    common::wait_until("throttling", || {
+        let throttling = cgroup.stats().unwrap().cpu.throttling;
+        throttling.throttled_periods >= 5 && throttling.throttled_time > Duration::from_millis(100)
+    });
     let cpu = cgroup.stats().unwrap().cpu;
-    assert!(cpu.usage > Duration::from_millis(50), "{cpu:?}");
-    assert!(cpu.usage < Duration::from_millis(400), "{cpu:?}");
+    // More than the quota by the ticks with which the kernel notices that it is used up.
+    let most = Duration::from_millis(15) * u32::try_from(cpu.throttling.periods + 2).unwrap();
+    assert!(
+        Duration::from_millis(20) < cpu.usage && cpu.usage < most,
+        "{cpu:?}"
+    );
     assert_eq!(cpu.per_cpu.len(), cpu.per_cpu_user.len());
     let sum: Duration = cpu.per_cpu.iter().sum();
     assert!(
@@ -30,11 +37,6 @@ fn cpu_time_and_throttling() {
     let parts: Duration = cpu.per_cpu_user.iter().chain(&cpu.per_cpu_system).sum();
     assert!(
         parts.abs_diff(cpu.usage) < Duration::from_millis(50),
-        "{cpu:?}"
-    );
-    assert!(cpu.throttling.throttled_periods >= 5, "{cpu:?}");
-    assert!(
-        cpu.throttling.throttled_time > Duration::from_millis(100),
         "{cpu:?}"
     );
 }

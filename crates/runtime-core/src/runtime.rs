@@ -29,7 +29,7 @@ pub(crate) const SECCOMP_CACHE: &str = "@seccomp";
 /// use orlop::{CreateOptions, Runtime, Signal};
 ///
 /// let runtime = Runtime::open("/run/demo")?;
-/// let container = runtime.create(CreateOptions::new("web".parse()?, "/srv/bundle"))?;
+/// let mut container = runtime.create(CreateOptions::new("web".parse()?, "/srv/bundle"))?;
 /// container.start()?;
 /// container.kill(Signal::TERM, false)?;
 /// # Ok::<(), orlop::Error>(())

@@ -31,7 +31,7 @@ pub(super) fn cgroup(compiler: &Compiler<'_>) -> Result<Option<CgroupPlan>> {
     };
     let path = compiler.linux.cgroups_path.as_deref().unwrap_or_default();
     let has_limits = limits != Limits::default();
-    if compiler.options.no_cgroup || (confined && !has_limits && path.is_empty()) {
+    if compiler.options.no_cgroup || (confined && !has_limits) {
         return Ok(None);
     }
     if host.cgroups.hierarchies().is_empty() && !has_limits {
@@ -53,7 +53,7 @@ pub(super) fn cgroup(compiler: &Compiler<'_>) -> Result<Option<CgroupPlan>> {
     };
     let path = CgroupPath::new(&path)
         .map_err(|error| Error::invalid("linux.cgroupsPath", error.to_string()))?;
-    Ok(Some(CgroupPlan { path, limits, required: !confined || has_limits }))
+    Ok(Some(CgroupPlan { path, limits }))
 }
 
 /// All but the device rules.

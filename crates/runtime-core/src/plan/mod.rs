@@ -27,7 +27,7 @@ pub use print::PlanText;
 /// ```
 /// use orlop::{Host, Options, Plan, spec};
 ///
-/// let plan = Plan::compile(&spec::default_spec(), &Options::new("/bundle"), &Host::probe()?)?;
+/// let plan = Plan::compile(&spec::default_spec(), &Options::new("/bundle").id("web".parse()?), &Host::probe()?)?;
 /// println!("{}", plan.text());
 /// # Ok::<(), orlop::Error>(())
 /// ```
@@ -78,8 +78,6 @@ pub(crate) struct IdMaps {
 pub(crate) struct CgroupPlan {
     pub path: CgroupPath,
     pub limits: Limits,
-    /// Whether anything was asked for that makes a missing cgroup an error.
-    pub required: bool,
 }
 
 /// A resource limit, raised by the caller before init sets it.

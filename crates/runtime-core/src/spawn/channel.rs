@@ -11,6 +11,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
+use super::prepare::Opened;
 use super::program::Program;
 use crate::error::{Context, Error, Result};
 
@@ -35,7 +36,7 @@ impl Channel {
 
     /// Sends the program's descriptor and those that it names, before init is born: it need not
     /// wait for them.
-    pub(super) fn send_program(&self, program: &Program, sources: &[OwnedFd]) -> Result<()> {
+    pub(super) fn send_program(&self, program: &Program, sources: &[Opened<'_>]) -> Result<()> {
         let mut all = Vec::with_capacity(1 + sources.len());
         all.push(program.fd.as_fd());
         all.extend(sources.iter().map(AsFd::as_fd));

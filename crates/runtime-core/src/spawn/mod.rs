@@ -57,20 +57,6 @@ pub(crate) trait Caller {
     fn hook_point(&mut self, child: &Child) -> Result<Vec<u8>>;
 }
 
-/// A caller of plans that have neither a terminal nor hooks.
-#[derive(Debug)]
-pub(crate) struct NoCaller;
-
-impl Caller for NoCaller {
-    fn console(&mut self, _: OwnedFd) -> Result<()> {
-        Ok(())
-    }
-
-    fn hook_point(&mut self, _: &Child) -> Result<Vec<u8>> {
-        Ok(Vec::new())
-    }
-}
-
 /// A container's first process, or one that entered it.
 ///
 /// Dropped before [`Child::release`], it is killed and reaped.
@@ -267,34 +253,5 @@ fn describe_end(status: &WaitIdStatus) -> String {
         (Some(status), _) => format!("exited with status {status}"),
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "ended".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Host, Options, spec};
-
-    #[test]
-    fn smoke() {
-        let mut spec = spec::default_spec();
-        let process = spec.process.as_mut().unwrap();
-        process.terminal = false;
-        process.args = std::env::var("SMOKE").unwrap_or("/bin/true".into()).split(' ').map(str::to_owned).collect();
-        let mut options = Options::new("/tmp/b").gate(false);
-        options.ready = false;
-        options.no_cgroup = true;
-        let host = Host::probe().unwrap();
-        let plan = Plan::compile(&spec, &options, &host).unwrap();
-        println!("{}", plan.text());
-        let n: usize = std::env::var("N").map_or(1, |n| n.parse().unwrap());
-        let t = std::time::Instant::now();
-        for _ in 0..n {
-        match spawn(&plan, &Inputs::default(), &mut NoCaller) {
-            Ok(mut child) => { let s = reap(child.pidfd.as_fd()).unwrap(); child.release(); if n == 1 { println!("{s:?}") } },
-            Err(e) => panic!("{e}"),
-        }
-        }
-        println!("{:?} each", t.elapsed() / n as u32);
     }
 }

@@ -15,8 +15,24 @@ use crate::sys;
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 const PROC_ROOT_INODE: u64 = 1;
 
+/// A source: opened for this, or the caller's own, which needs no copy to be sent.
+#[derive(Debug)]
+pub(super) enum Opened<'a> {
+    Owned(OwnedFd),
+    Borrowed(BorrowedFd<'a>),
+}
+
+impl AsFd for Opened<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Owned(fd) => fd.as_fd(),
+            Self::Borrowed(fd) => *fd,
+        }
+    }
+}
+
 /// All sources of a Plan, in the order of their slots.
-pub(super) fn open_all(plan: &Plan, inputs: &Inputs<'_>) -> Result<Vec<OwnedFd>> {
+pub(super) fn open_all<'a>(plan: &Plan, inputs: &Inputs<'a>) -> Result<Vec<Opened<'a>>> {
     let open = |(slot, source)| {
         open_one(source, inputs).map_err(|error| name_field(plan, slot, error))
     };
@@ -42,20 +58,21 @@ fn missing(what: &str) -> Error {
     Error::WrongState { message: format!("the plan needs a {what} that was not given") }
 }
 
-fn duplicate(fd: Option<BorrowedFd<'_>>, what: &str) -> Result<OwnedFd> {
-    let fd = fd.ok_or_else(|| missing(what))?;
-    fd.try_clone_to_owned().context(|| format!("duplicate the {what}"))
+fn given<'a>(fd: Option<BorrowedFd<'a>>, what: &str) -> Result<Opened<'a>> {
+    fd.map(Opened::Borrowed).ok_or_else(|| missing(what))
 }
 
-fn open_one(source: &Source, inputs: &Inputs<'_>) -> Result<OwnedFd> {
+fn open_one<'a>(source: &Source, inputs: &Inputs<'a>) -> Result<Opened<'a>> {
     match source {
-        Source::Root { path, propagation } => root_tree(path, *propagation),
-        Source::RootDir { path } => open_rootfs(path),
-        Source::Tree(tree) => bind_tree(tree),
-        Source::Namespace { path, kind, not_own } => namespace(path, *kind, *not_own),
-        Source::Target => duplicate(inputs.target, "container's pidfd"),
-        Source::Gate => duplicate(inputs.gate, "start gate"),
-        Source::Given(index) => duplicate(inputs.given.get(*index).copied(), "given file"),
+        Source::Root { path, propagation } => root_tree(path, *propagation).map(Opened::Owned),
+        Source::RootDir { path } => open_rootfs(path).map(Opened::Owned),
+        Source::Tree(tree) => bind_tree(tree).map(Opened::Owned),
+        Source::Namespace { path, kind, not_own } => {
+            namespace(path, *kind, *not_own).map(Opened::Owned)
+        }
+        Source::Target => given(inputs.target, "container's pidfd"),
+        Source::Gate => given(inputs.gate, "start gate"),
+        Source::Given(index) => given(inputs.given.get(*index).copied(), "given file"),
     }
 }
 
