@@ -300,7 +300,8 @@ fn rt_34_only_the_program_is_executed() {
     let trace = fs::read_to_string(&log).unwrap();
     let others: Vec<&str> = trace
         .lines()
-        .filter(|line| line.contains(" execve") && !line.contains("= -1 "))
+        .filter(|line| line.contains(" execve(") || line.contains(" execveat("))
+        .filter(|line| !line.contains("= -1 "))
         .filter(|line| {
             let own = [
                 &runtime,

@@ -31,34 +31,11 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// A container of a [`Runtime`](crate::Runtime).
 #[derive(Debug)]
 pub struct Container {
-    dir: Dir,
+    dir: ContainerDir,
     state: State,
     terminal: Option<OwnedFd>,
     /// Init, where only this value can let it go on.
     waiting: Option<(Child, Plan)>,
-}
-
-/// The state directory: locked from the creation on, or open for looking.
-#[derive(Debug)]
-enum Dir {
-    Locked(LockedDir),
-    Open(ContainerDir),
-}
-
-impl Dir {
-    fn get(&self) -> &ContainerDir {
-        match self {
-            Self::Locked(dir) => dir,
-            Self::Open(dir) => dir,
-        }
-    }
-
-    fn into_locked(self) -> Result<LockedDir> {
-        match self {
-            Self::Locked(dir) => Ok(dir),
-            Self::Open(dir) => dir.lock(LOCK_LIMIT),
-        }
-    }
 }
 
 /// How a further process enters a container.
@@ -100,7 +77,7 @@ pub struct ExecProcess {
 
 impl Container {
     pub(crate) fn loaded(dir: ContainerDir, state: State) -> Self {
-        Self { dir: Dir::Open(dir), state, terminal: None, waiting: None }
+        Self { dir, state, terminal: None, waiting: None }
     }
 
     pub(crate) fn made(
@@ -109,7 +86,12 @@ impl Container {
         terminal: Option<OwnedFd>,
         waiting: Option<(Child, Plan)>,
     ) -> Self {
-        Self { dir: Dir::Locked(dir), state, terminal, waiting }
+        // Until it runs, nobody but this value can do anything with a container that has no gate.
+        let mut dir = dir.into_dir();
+        if waiting.is_none() {
+            dir.unlock();
+        }
+        Self { dir, state, terminal, waiting }
     }
 
     /// The master of the container's terminal, once, where no socket took it.
@@ -136,7 +118,7 @@ impl Container {
     /// # Errors
     /// When the kernel can't be asked.
     pub fn status(&self) -> Result<Status> {
-        self.dir.get().status(&self.state, || self.is_frozen())
+        self.dir.status(&self.state, || self.is_frozen())
     }
 
     fn is_frozen(&self) -> Result<bool> {
@@ -151,7 +133,7 @@ impl Container {
     /// # Errors
     /// [`Error::State`] when it can't be read.
     pub fn spec(&self) -> Result<Spec> {
-        let dir = self.dir.get();
+        let dir = &self.dir;
         bundle::parse(&dir.load_config()?, &dir.path().join("config.json"))
     }
 
@@ -161,7 +143,7 @@ impl Container {
 
     /// The directory of compiled filters.
     pub(crate) fn filters(&self) -> PathBuf {
-        self.dir.get().path().with_file_name(SECCOMP_CACHE)
+        self.dir.path().with_file_name(SECCOMP_CACHE)
     }
 
     pub(crate) fn cgroup(&self) -> Cgroup {
@@ -180,6 +162,7 @@ impl Container {
                 child.proceed(&self.start_state(hooks.is_some()))?;
                 child.wait_exec(&plan)?;
                 child.release();
+                self.dir.unlock();
             }
             None => self.open_gate(hooks.is_some())?,
         }
@@ -199,7 +182,7 @@ impl Container {
     }
 
     fn open_gate(&mut self, hooks: bool) -> Result<()> {
-        let Some(connection) = gate::connect(self.dir.get().as_fd())? else {
+        let Some(connection) = gate::connect(self.dir.as_fd())? else {
             return Err(self.not_startable());
         };
         spawn::send_continue(connection.as_fd(), &self.start_state(hooks))?;
@@ -313,7 +296,7 @@ impl Container {
             return Err(Error::WrongState { message });
         }
         let Self { dir, state, .. } = self;
-        let dir = dir.into_locked()?;
+        let dir = dir.lock(LOCK_LIMIT)?;
         // Another command may have finished what was begun, before the lock was ours.
         let state = dir.state().unwrap_or(state);
         remove(dir, &state)

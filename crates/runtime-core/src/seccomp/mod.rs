@@ -1,11 +1,9 @@
 //! System call filters: `linux.seccomp` compiled to a program for `seccomp(2)`.
 //!
-//! libseccomp turns the rules into BPF. In front of its program goes a short [prelude] that answers
+//! libseccomp turns the rules into BPF. In front of its program goes a short prelude that answers
 //! `ENOSYS` to calls newer than the profile, so that a C library falls back to an older call instead
 //! of failing on `EPERM`. Compiling a profile of the usual size takes milliseconds; a [`Cache`] makes
 //! that the cost of the first container with it.
-//!
-//! [prelude]: self::prelude
 
 mod cache;
 #[cfg(feature = "seccomp")]

@@ -190,6 +190,13 @@ impl ContainerDir {
         }
     }
 
+    /// Lets others change the container again.
+    pub(crate) fn unlock(&mut self) {
+        // On an open directory this can't fail; closing it would do the same.
+        let _ = rustix::fs::flock(&self.dir, rustix::fs::FlockOperation::Unlock);
+        self.locked = false;
+    }
+
     pub(super) fn try_lock(mut self) -> Result<Option<LockedDir>> {
         let locked =
             try_lock(self.as_fd()).context(|| format!("lock {}", self.path().display()))?;
@@ -223,6 +230,11 @@ impl ContainerDir {
 }
 
 impl LockedDir {
+    /// The directory, with the lock still held.
+    pub(crate) fn into_dir(self) -> ContainerDir {
+        self.0
+    }
+
     /// Replaces `state.json`.
     pub(crate) fn write_state(&self, state: &State) -> Result<()> {
         self.replace(STATE, &state.to_json(&self.path_of(STATE))?)
