@@ -145,7 +145,8 @@ fn rt_28_long_lists_and_texts() {
 }
 
 /// A hook of the host's gets the environment that the configuration lists for it, a folder of the
-/// host's, and the state. Seen red on runc 1.1.5, which gives a hook without a list its own.
+/// host's, and the state. Seen red on runc 1.1.5 and crun 1.8.1: a hook without a list gets their
+/// own.
 #[test]
 fn rt_33_hooks_have_nothing_of_the_containers() {
     let fixture = security::fixture(test_name!());
@@ -213,7 +214,7 @@ fn untouched(fixture: &Fixture, what: &str) {
     assert_safe!(touched.is_empty(), "{what}: touched: {touched:#?}");
 }
 
-/// A pid file that is a link is replaced, not written through.
+/// A pid file that is a link is replaced, not written through. Seen red on crun 1.8.1.
 #[test]
 fn rt_38_pid_file_is_a_link() {
     let fixture = security::fixture(test_name!());
@@ -230,6 +231,7 @@ fn rt_38_pid_file_is_a_link() {
     fixture.assert_clean();
 }
 
+/// Seen red on crun 1.8.1.
 #[test]
 fn rt_38_pid_file_is_exchanged_for_a_link() {
     let fixture = security::fixture(test_name!());
@@ -250,8 +252,8 @@ fn rt_38_pid_file_is_exchanged_for_a_link() {
     fixture.assert_clean();
 }
 
-/// A log that is a user's link is not written through; `/dev/stderr`, a link of root's, is. Seen red on
-/// runc 1.1.5.
+/// A log that is a user's link is not written through; `/dev/stderr`, a link of root's, is. Seen
+/// red on runc 1.1.5 and crun 1.8.1.
 #[test]
 fn rt_38_log_is_a_link() {
     let fixture = security::fixture(test_name!());
@@ -270,7 +272,8 @@ fn rt_38_log_is_a_link() {
     fixture.assert_clean();
 }
 
-/// The state root as a user's link: nothing is made in what it leads to. Seen red on runc 1.1.5.
+/// The state root as a user's link: nothing is made in what it leads to. Seen red on runc 1.1.5 and
+/// crun 1.8.1.
 #[test]
 fn rt_38_state_root_is_a_link() {
     let fixture = security::fixture(test_name!());

@@ -52,7 +52,7 @@ fn sleeping(fixture: &Fixture) -> Container {
     container
 }
 
-/// CVE-2016-3697, CVE-2024-40635, CVE-2026-46680, CVE-2026-30892.
+/// CVE-2016-3697, CVE-2024-40635, CVE-2026-46680, CVE-2026-30892. Seen red on crun 1.8.1.
 #[test]
 fn rt_21_exec_user_is_exactly_the_number() {
     let fixture = security::fixture(test_name!());
@@ -79,7 +79,8 @@ fn rt_21_exec_user_is_exactly_the_number() {
     fixture.assert_clean();
 }
 
-/// In a configuration the ids are JSON's numbers. -1 would change nothing, and leave root.
+/// In a configuration the ids are JSON's numbers. -1 would change nothing, and leave root. Seen red
+/// on crun 1.8.1.
 #[test]
 fn rt_21_configured_ids_are_numbers_in_range() {
     let fixture = security::fixture(test_name!());
@@ -140,7 +141,7 @@ const SHOW_GROUPS: [&str; 3] = ["grep", "^Groups", "/proc/self/status"];
 
 /// CVE-2022-36109 and kin. The caller's own groups are gone, those of the configuration are there,
 /// the primary one too: otherwise a program with a set-group-id bit gets rid of it. Seen red on
-/// runc 1.1.5.
+/// runc 1.1.5 and crun 1.8.1.
 #[test]
 fn rt_22_groups_are_those_of_the_configuration() {
     let fixture = security::fixture(test_name!());
@@ -235,8 +236,8 @@ fn rootless(bundle: Bundle) -> Bundle {
         .written()
 }
 
-/// `HOME` is looked up in the image's `/etc/passwd`, which may be anything. Seen red (a hang) on
-/// runc 1.1.5.
+/// `HOME` is looked up in the image's `/etc/passwd`, which may be anything. Seen red on runc 1.1.5
+/// and crun 1.8.1.
 #[test]
 fn rt_43_home_from_a_hostile_passwd() {
     let fixture = security::fixture(test_name!());

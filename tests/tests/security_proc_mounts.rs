@@ -93,8 +93,8 @@ fn refusal(fixture: &Fixture, bundle: Bundle, what: &str) -> Option<String> {
     (!refused).then(|| what.to_owned())
 }
 
-/// CVE-2015-3631 and the bypass of 2023. 40 mounts: four kinds at ten places. Seen red on
-/// runc 1.1.5.
+/// CVE-2015-3631 and the bypass of 2023. 40 mounts: four kinds at ten places. Seen red on runc
+/// 1.1.5 and crun 1.8.1.
 #[test]
 fn rt_16_mounts_on_and_below_proc_are_refused() {
     let fixture = security::fixture(test_name!());
@@ -127,7 +127,8 @@ fn rt_16_mounts_on_and_below_proc_are_refused() {
     fixture.assert_clean();
 }
 
-/// Files of the host's on files that decide what the runtime or the kernel does.
+/// Files of the host's on files that decide what the runtime or the kernel does. Seen red on crun
+/// 1.8.1.
 #[test]
 fn rt_16_files_on_files_of_proc_are_refused() {
     let fixture = security::fixture(test_name!());
@@ -150,7 +151,7 @@ fn rt_16_files_on_files_of_proc_are_refused() {
     fixture.assert_clean();
 }
 
-/// The other order: what is mounted first, on `/proc` itself, is no procfs.
+/// The other order: what is mounted first, on `/proc` itself, is no procfs. Seen red on crun 1.8.1.
 #[test]
 fn rt_16_something_else_in_place_of_proc_is_refused() {
     let fixture = security::fixture(test_name!());
@@ -230,7 +231,7 @@ fn exposed_unless_named(stderr: &str) {
 }
 
 /// CVE-2025-52881 through mounts: a link or an exchange brings a mount below `/proc`, so that a
-/// later write there goes to another file.
+/// later write there goes to another file. Seen red on crun 1.8.1.
 #[test]
 fn rt_06_mounts_brought_below_proc_by_a_link() {
     let fixture = security::fixture(test_name!());
@@ -251,7 +252,7 @@ fn rt_06_mounts_brought_below_proc_by_a_link() {
     fixture.assert_clean();
 }
 
-/// Seen red on runc 1.1.5.
+/// Seen red on runc 1.1.5 and crun 1.8.1.
 #[test]
 fn rt_06_mounts_brought_below_proc_by_an_exchange() {
     let fixture = security::fixture(test_name!());

@@ -153,7 +153,8 @@ fn rt_06_settings_are_made() {
 }
 
 /// No path below `/proc` is opened for reading or writing from the container's root: the kernel
-/// would walk what the image has mounted there. Masks have to be looked up, without opening them. Seen red on runc 1.1.5.
+/// would walk what the image has mounted there. Masks have to be looked up, without opening them.
+/// Seen red on runc 1.1.5.
 #[test]
 fn rt_06_proc_is_never_opened_by_its_path_inside() {
     let fixture = security::fixture(test_name!());
@@ -292,7 +293,7 @@ fn rt_25_sysctls_of_a_namespace_that_is_the_hosts() {
     );
 }
 
-/// A namespace that is joined by its path may be the host's as well.
+/// A namespace that is joined by its path may be the host's as well. Seen red on crun 1.8.1.
 #[test]
 fn rt_25_sysctls_of_the_hosts_namespace_by_path() {
     sysctl_is_refused(

@@ -290,10 +290,10 @@ fn parse_version(text: &str) -> u32 {
     digits[..end].parse().unwrap_or(0)
 }
 
-/// Whether systemd manages this host.
+/// Whether systemd manages this host, and listens.
 #[must_use]
 pub fn is_running() -> bool {
-    Path::new("/run/systemd/system").is_dir()
+    Path::new("/run/systemd/system").is_dir() && Path::new("/run/systemd/private").exists()
 }
 
 #[cfg(test)]

@@ -31,9 +31,12 @@ fn figures_agree() {
         let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &limits).unwrap());
         let script = "x=$(head -c 4000000 /dev/zero | tr '\\0' x); sleep 60; :";
         let _process = Process::in_cgroup(&cgroup, script);
+        let mut last = 0;
         common::wait_until("rest", || {
             let stats = cgroup.stats().unwrap();
-            stats.memory.memory.usage.0 > 4_000_000 && stats.pids.current == 2
+            let before = std::mem::replace(&mut last, stats.memory.memory.usage.0);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            last > 4_000_000 && last == before && stats.pids.current == 2
         });
         let name = |hierarchy| if v2 { "unified" } else { hierarchy };
 

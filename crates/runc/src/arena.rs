@@ -101,6 +101,10 @@ mod tests {
     use std::alloc::{GlobalAlloc, Layout};
 
     #[test]
+    #[expect(
+        clippy::multiple_unsafe_ops_per_block,
+        reason = "one reason holds for all of them"
+    )]
     fn grows_in_place_moves_and_overflows_to_the_system() {
         let small = Layout::from_size_align(24, 8).unwrap();
         let huge = Layout::from_size_align(SIZE + 1, 16).unwrap();

@@ -38,7 +38,9 @@ const USAGE: u8 = 1;
 static ALLOCATOR: arena::Arena = arena::Arena;
 
 #[cfg(test)]
-fn main() {}
+fn main() -> std::process::ExitCode {
+    run(std::env::args_os().skip(1)).into()
+}
 
 /// The whole program, from its arguments to its exit status.
 fn run(arguments: impl Iterator<Item = OsString>) -> u8 {

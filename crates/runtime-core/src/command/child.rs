@@ -312,8 +312,8 @@ impl Child {
 
 /// Reaps those that have ended, by what was polled of each.
 pub(super) fn reap_ended(all: &[Arc<Handle>], polled: &[PollFd<'_>]) -> Result<()> {
-    let ended = all.iter().zip(polled).filter(|(_, fd)| !fd.revents().is_empty());
-    ended.map(|(handle, _)| handle.reap().map(|_| ())).collect()
+    let mut ended = all.iter().zip(polled).filter(|(_, fd)| !fd.revents().is_empty());
+    ended.try_for_each(|(handle, _)| handle.reap().map(|_| ()))
 }
 
 impl Drop for Child {

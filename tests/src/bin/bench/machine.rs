@@ -43,6 +43,22 @@ fn memory() -> String {
     format!("{} MiB", kib >> 10)
 }
 
+/// Whether others keep the machine busier than one benchmark does.
+pub(crate) fn is_busy() -> bool {
+    let load: f64 = load()
+        .split(' ')
+        .next()
+        .and_then(|load| load.parse().ok())
+        .unwrap_or(0.0);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "machines have fewer than 2^52 processors"
+    )]
+    let processors = processors as f64;
+    load > processors
+}
+
 /// A machine that is busy with something else shows here.
 fn load() -> String {
     let text = read("/proc/loadavg");

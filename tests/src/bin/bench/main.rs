@@ -56,6 +56,9 @@ fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
     let mut bench = Bench::prepare(options)?;
     let rows = rows::measure(&mut bench, &options.only);
     let anatomies = anatomy::measure(&mut bench);
+    if machine::is_busy() {
+        eprintln!("the machine is busy with something else: these figures are of no use");
+    }
     let cgroups = bench.view.name();
     bench.finish()?;
     print!("{}", report::terminal(&rows));

@@ -2,7 +2,7 @@
 
 use crate::contestant::Contestant;
 use crate::driver::Driver;
-use crate::samples::Entry;
+use crate::samples::{Entry, Note};
 use std::io;
 use std::thread;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) fn race(
     contestants: &[&Contestant],
     length: Length,
     mut sample: impl FnMut(&mut Driver, &Contestant) -> io::Result<f64>,
-) -> (Vec<Entry>, Vec<String>) {
+) -> (Vec<Entry>, Vec<Note>) {
     let mut entries: Vec<Entry> = contestants.iter().map(|one| entry(one)).collect();
     let mut out: Vec<Option<io::Error>> = contestants.iter().map(|_| None).collect();
     for round in 0..length.rounds {
@@ -51,7 +51,7 @@ pub(crate) fn race(
     let notes = contestants
         .iter()
         .zip(&out)
-        .filter_map(|(one, error)| error.as_ref().map(|e| format!("{} is out: {e}", one.label)))
+        .filter_map(|(one, error)| Some(Note::out(&one.label, error.as_ref()?)))
         .collect();
     let mut reasons = out.iter();
     entries.retain(|_| reasons.next().is_some_and(Option::is_none));

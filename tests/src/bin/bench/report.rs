@@ -65,7 +65,7 @@ pub(crate) fn page(
             let _ = writeln!(text, "| {} | {} |", entry.label, figures(row, entry));
         }
         for note in &row.notes {
-            let _ = writeln!(text, "\n{note}");
+            let _ = writeln!(text, "\n{}", note.public());
         }
     }
     if !anatomies.is_empty() {

@@ -1,6 +1,8 @@
 //! Figures of a row, and how they compare.
 
 use orlop_tests::stats::{Summary, median, summary};
+use std::fmt;
+use std::io;
 
 /// A row of the table: what each contestant needed.
 #[derive(Debug)]
@@ -12,7 +14,38 @@ pub(crate) struct Row {
     pub(crate) budget: Budget,
     pub(crate) entries: Vec<Entry>,
     /// What a reader has to know of it.
-    pub(crate) notes: Vec<String>,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Something to know of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    Remark(String),
+    /// Who did not finish, and the error, which may hold paths of this machine.
+    Out(String, String),
+}
+
+impl Note {
+    pub(crate) fn out(who: &str, error: &io::Error) -> Self {
+        Self::Out(who.to_owned(), error.to_string())
+    }
+
+    /// For a page that others read.
+    pub(crate) fn public(&self) -> String {
+        match self {
+            Self::Remark(text) => text.clone(),
+            Self::Out(who, _) => format!("{who} did not finish."),
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remark(text) => f.write_str(text),
+            Self::Out(who, error) => write!(f, "{who} is out: {error}"),
+        }
+    }
 }
 
 /// What the figures are.

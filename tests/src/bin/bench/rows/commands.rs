@@ -4,7 +4,7 @@ use crate::bench::Bench;
 use crate::contestant::{Contestant, Kind};
 use crate::driver::{Driver, Line};
 use crate::race::{Length, race};
-use crate::samples::{Entry, Row, Unit};
+use crate::samples::{Entry, Note, Row, Unit};
 use std::io;
 use std::path::Path;
 use std::thread;
@@ -39,7 +39,7 @@ pub(super) fn cycle_with_pauses(bench: &mut Bench) -> Row {
     }
 }
 
-fn race_cycles(bench: &mut Bench, length: Length, pause: Duration) -> (Vec<Entry>, Vec<String>) {
+fn race_cycles(bench: &mut Bench, length: Length, pause: Duration) -> (Vec<Entry>, Vec<Note>) {
     let runtimes = bench.runtimes();
     let takers: Vec<&Contestant> = runtimes.iter().collect();
     let bundle = bench.short.to_string_lossy().into_owned();
@@ -70,11 +70,11 @@ pub(super) fn run(bench: &mut Bench) -> Row {
         Ok(milliseconds(driver.must(&line)?.elapsed))
     });
     if contestants.iter().any(|one| one.kind == Kind::Bubblewrap) {
-        notes.push(
+        notes.push(Note::Remark(
             "bwrap does less: no cgroup, no masked paths, no state, no hooks; the nearest that its \
-             options allow"
+             options allow."
                 .to_owned(),
-        );
+        ));
     }
     Row {
         key: "run",
@@ -125,7 +125,7 @@ pub(super) fn exec(bench: &mut Bench) -> Row {
     for contestant in &runtimes {
         match start_sleeper(&mut bench.driver, contestant, &bench.long) {
             Ok(()) => takers.push(contestant),
-            Err(error) => notes.push(format!("{} is out: {error}", contestant.label)),
+            Err(error) => notes.push(Note::out(&contestant.label, &error)),
         }
     }
     let length = bench.length(12, 10);
@@ -139,7 +139,7 @@ pub(super) fn exec(bench: &mut Bench) -> Row {
             .line(&["delete", "-f", &sleeper(contestant)])
             .and_then(|line| bench.driver.must(&line));
         if let Err(error) = deleted {
-            notes.push(format!("{}: {error}", contestant.label));
+            notes.push(Note::out(&contestant.label, &error));
         }
     }
     Row {

@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 use crate::driver::Line;
 use crate::race::Length;
-use crate::samples::{Budget, Entry, Row, Unit};
+use crate::samples::{Budget, Entry, Note, Row, Unit};
 use orlop_tests::locate;
 use std::io;
 
@@ -49,7 +49,7 @@ fn library(_bench: &Bench, options: &[&str]) -> io::Result<Line> {
 fn loops(
     bench: &mut Bench,
     programs: [(&str, bool, io::Result<Line>); 2],
-) -> (Vec<Entry>, Vec<String>) {
+) -> (Vec<Entry>, Vec<Note>) {
     let Length { rounds, samples } = bench.length(10, 40);
     let rootfs = bench.short.join("rootfs");
     let mut notes = Vec::new();
@@ -66,7 +66,7 @@ fn loops(
                     rounds: Vec::new(),
                 });
             }
-            Err(error) => notes.push(format!("{label} is out: {error}")),
+            Err(error) => notes.push(Note::out(label, &error)),
         }
     }
     for round in 0..rounds {
@@ -74,7 +74,7 @@ fn loops(
             let who = (round + turn) % lines.len();
             match figures(bench, &lines[who]) {
                 Ok(figures) => entries[who].rounds.push(figures),
-                Err(error) => notes.push(format!("{}: {error}", entries[who].label)),
+                Err(error) => notes.push(Note::out(&entries[who].label, &error)),
             }
         }
     }

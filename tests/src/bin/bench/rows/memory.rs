@@ -3,7 +3,7 @@
 use crate::bench::{Bench, create};
 use crate::contestant::Contestant;
 use crate::race::race;
-use crate::samples::{Budget, Row, Unit};
+use crate::samples::{Budget, Note, Row, Unit};
 use std::fs;
 use std::io;
 
@@ -49,7 +49,9 @@ pub(super) fn peak_of_create(bench: &mut Bench) -> Row {
         driver.must(&contestant.line(&["delete", "-f", ID])?)?;
         said?.trim().parse().map_err(io::Error::other)
     });
-    notes.push("the largest process of the command, init included only where it is reaped".into());
+    notes.push(Note::Remark(
+        "The largest process of the command; init only where the command reaps it.".to_owned(),
+    ));
     Row {
         key: "peak",
         title: "peak resident set of create",
