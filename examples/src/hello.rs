@@ -26,7 +26,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let said = String::from_utf8(output.stdout)?;
     print!("{said}");
     assert!(output.status.success(), "{}", output.status);
-    for expected in ["from sandbox, I am pid 1 and user 0", "network:   lo\n", "\t0000000000000000\n", "read-only"] {
+    for expected in [
+        "from sandbox, I am pid 1 and user 0",
+        "network:   lo\n",
+        "\t0000000000000000\n",
+        "read-only",
+    ] {
         assert!(said.contains(expected), "{expected:?} is not there");
     }
     Ok(())

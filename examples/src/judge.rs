@@ -33,12 +33,28 @@ const SUBMISSIONS: [(&str, &str, Verdict); 9] = [
     ("sorts", "sort", Verdict::Accepted),
     ("only copies", "cat", Verdict::WrongAnswer),
     ("never ends", "while :; do :; done", Verdict::TimeLimit),
-    ("sleeps, with children", "sleep 1000 & sleep 1000", Verdict::TimeLimit),
-    ("wants 100 MiB", "dd if=/dev/zero of=/dev/null bs=100M count=1", Verdict::MemoryLimit),
-    ("fills a file system in memory", "dd if=/dev/zero of=/dev/shm/x bs=1M", Verdict::MemoryLimit),
+    (
+        "sleeps, with children",
+        "sleep 1000 & sleep 1000",
+        Verdict::TimeLimit,
+    ),
+    (
+        "wants 100 MiB",
+        "dd if=/dev/zero of=/dev/null bs=100M count=1",
+        Verdict::MemoryLimit,
+    ),
+    (
+        "fills a file system in memory",
+        "dd if=/dev/zero of=/dev/shm/x bs=1M",
+        Verdict::MemoryLimit,
+    ),
     ("floods", "yes", Verdict::OutputLimit),
     ("fails", "exit 3", Verdict::RuntimeError),
-    ("starts too many", "for i in $(yes 1 | head -n 50); do sleep 1 & done; wait", Verdict::RuntimeError),
+    (
+        "starts too many",
+        "for i in $(yes 1 | head -n 50); do sleep 1 & done; wait",
+        Verdict::RuntimeError,
+    ),
 ];
 
 /// One sandbox for all submissions; each spawn is a new one.
@@ -62,7 +78,10 @@ fn sandbox(rootfs: &Rootfs, program: &str) -> Command {
 }
 
 fn verdict(output: &Output) -> Verdict {
-    let killed_for_memory = output.stats.as_ref().is_some_and(|stats| stats.memory.oom_kills > 0);
+    let killed_for_memory = output
+        .stats
+        .as_ref()
+        .is_some_and(|stats| stats.memory.oom_kills > 0);
     if killed_for_memory {
         Verdict::MemoryLimit
     } else if output.truncated {
@@ -80,22 +99,43 @@ fn verdict(output: &Output) -> Verdict {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let rootfs = Rootfs::new()?;
-    println!("{:<30} {:<14} {:>8} {:>10}  status", "program", "verdict", "time", "memory");
+    println!(
+        "{:<30} {:<14} {:>8} {:>10}  status",
+        "program", "verdict", "time", "memory"
+    );
     for (name, program, expected) in SUBMISSIONS {
         let start = Instant::now();
         let output = sandbox(&rootfs, program).build()?.output_with(INPUT)?;
         let found = verdict(&output);
         print_row(name, found, start.elapsed(), &output);
-        assert_eq!(found, expected, "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        assert!(start.elapsed() < TIME * 10, "{name}: took {:?}", start.elapsed());
+        assert_eq!(
+            found,
+            expected,
+            "{name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(
+            start.elapsed() < TIME * 10,
+            "{name}: took {:?}",
+            start.elapsed()
+        );
     }
     Ok(())
 }
 
 fn print_row(name: &str, verdict: Verdict, time: Duration, output: &Output) {
-    let peak = output.stats.as_ref().and_then(|stats| stats.memory.memory.peak);
-    let memory = peak.map_or_else(|| "?".to_owned(), |Bytes(bytes)| format!("{} KiB", bytes >> 10));
+    let peak = output
+        .stats
+        .as_ref()
+        .and_then(|stats| stats.memory.memory.peak);
+    let memory = peak.map_or_else(
+        || "?".to_owned(),
+        |Bytes(bytes)| format!("{} KiB", bytes >> 10),
+    );
     let status: ExitStatus = output.status;
     let verdict = format!("{verdict:?}");
-    println!("{name:<30} {verdict:<14} {:>5} ms {memory:>10}  {status}", time.as_millis());
+    println!(
+        "{name:<30} {verdict:<14} {:>5} ms {memory:>10}  {status}",
+        time.as_millis()
+    );
 }

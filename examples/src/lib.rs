@@ -10,8 +10,8 @@ const BUSYBOX: &str = "/bin/busybox";
 
 /// Its programs that the examples use.
 const PROGRAMS: [&str; 19] = [
-    "cat", "dd", "echo", "grep", "head", "hostname", "id", "kill", "ls", "mount", "ps", "sed", "sh", "sleep",
-    "sort", "touch", "true", "wc", "yes",
+    "cat", "dd", "echo", "grep", "head", "hostname", "id", "kill", "ls", "mount", "ps", "sed",
+    "sh", "sleep", "sort", "touch", "true", "wc", "yes",
 ];
 
 /// A root file system in a folder of its own, which is removed in the end.
@@ -24,7 +24,8 @@ impl Rootfs {
     /// # Errors
     /// When busybox is missing, or the temporary folder can't be written to.
     pub fn new() -> io::Result<Self> {
-        let rootfs = Self(std::env::temp_dir().join(format!("orlop-example-{}", std::process::id())));
+        let rootfs =
+            Self(std::env::temp_dir().join(format!("orlop-example-{}", std::process::id())));
         // What is mounted later needs a place that is there, if the root is read-only by then.
         for folder in ["bin", "dev", "etc", "proc", "sys", "tmp", "work"] {
             fs::create_dir_all(rootfs.0.join(folder))?;
@@ -36,7 +37,10 @@ impl Rootfs {
         for program in PROGRAMS {
             symlink("busybox", rootfs.0.join("bin").join(program))?;
         }
-        fs::write(rootfs.0.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nguest:x:1000:1000::/tmp:/bin/sh\n")?;
+        fs::write(
+            rootfs.0.join("etc/passwd"),
+            "root:x:0:0::/:/bin/sh\nguest:x:1000:1000::/tmp:/bin/sh\n",
+        )?;
         Ok(rootfs)
     }
 

@@ -25,7 +25,10 @@ echo mine >/note && ls -ln /note
 fn main() -> Result<(), Box<dyn Error>> {
     if user() == 0 {
         // The file itself, wherever it lies: nobody might not be let into its folder.
-        let error = std::process::Command::new("/proc/self/exe").uid(NOBODY).gid(NOBODY).exec();
+        let error = std::process::Command::new("/proc/self/exe")
+            .uid(NOBODY)
+            .gid(NOBODY)
+            .exec();
         return Err(error.into());
     }
     println!("outside: user {}", user());
@@ -38,12 +41,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let output = sandbox.clone().args(["-c", SCRIPT]).output()?;
     let said = String::from_utf8(output.stdout)?;
     print!("{said}");
-    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
-    for expected in ["user 0,", "host rootless, pid 1", "setgroups is deny", "mount:   refused", " 0 "] {
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for expected in [
+        "user 0,",
+        "host rootless, pid 1",
+        "setgroups is deny",
+        "mount:   refused",
+        " 0 ",
+    ] {
         assert!(said.contains(expected), "{expected:?} is not there");
     }
     // On the host the file is the caller's own.
-    assert_eq!(std::os::unix::fs::MetadataExt::uid(&rootfs.path().join("note").metadata()?), user());
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::uid(&rootfs.path().join("note").metadata()?),
+        user()
+    );
 
     let mut shell = sandbox.stdin(Stdio::piped()).spawn()?;
     let mut second = shell.exec(&Process::new("id").stdout(Stdio::piped()))?;
@@ -55,5 +72,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The caller's user id, without a library: that of its own process's files.
 fn user() -> u32 {
-    std::fs::metadata("/proc/self/status").map_or(0, |about| std::os::unix::fs::MetadataExt::uid(&about))
+    std::fs::metadata("/proc/self/status")
+        .map_or(0, |about| std::os::unix::fs::MetadataExt::uid(&about))
 }

@@ -13,11 +13,18 @@ use orlop_examples::Rootfs;
 /// Runs a script in the sandbox, and shows both.
 fn run(sandbox: &Child, script: &str) -> Result<String, Box<dyn Error>> {
     let start = Instant::now();
-    let process = Process::new("sh").args(["-c", script]).current_dir("/work").user(1000, 1000);
+    let process = Process::new("sh")
+        .args(["-c", script])
+        .current_dir("/work")
+        .user(1000, 1000);
     let mut child = sandbox.exec(&process.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let output = child.wait_with_output()?;
     let said = String::from_utf8(output.stdout)?;
-    println!("$ {script}    # {} µs, {}", start.elapsed().as_micros(), output.status);
+    println!(
+        "$ {script}    # {} µs, {}",
+        start.elapsed().as_micros(),
+        output.status
+    );
     print!("{said}");
     Ok(said)
 }
@@ -41,12 +48,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut background = sandbox.exec(&Process::new("sleep").arg("1000"))?;
     assert!(run(&sandbox, "ps -o args")?.contains("sleep 1000"));
-    let inside = sandbox.cgroup().map(|cgroup| cgroup.processes()).transpose()?;
+    let inside = sandbox
+        .cgroup()
+        .map(|cgroup| cgroup.processes())
+        .transpose()?;
     println!("in its cgroup: {inside:?}");
 
     // Closing its input ends the first program, and with it all that is in its PID namespace.
     let status = sandbox.wait()?;
-    println!("the sandbox: {status}; the program in the background: {}", background.wait()?);
+    println!(
+        "the sandbox: {status}; the program in the background: {}",
+        background.wait()?
+    );
     assert!(status.success());
     assert_eq!(background.wait()?.signal(), Some(Signal::KILL));
     Ok(())

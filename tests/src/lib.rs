@@ -13,6 +13,7 @@
 
 pub mod attacker;
 pub mod bundle;
+pub mod call;
 pub mod canary;
 pub mod census;
 pub mod console;

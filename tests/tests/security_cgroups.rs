@@ -344,7 +344,10 @@ fn rt_17_the_attack_would_be_seen() {
     let bundle = without_mounts(fixture.bundle(), &["/sys", "/sys/fs/cgroup"]);
     let bundle = bind(bundle, Path::new("/sys"), "/sys");
     let bundle = without_namespace(bundle, "cgroup")
-        .script("cd /sys/fs/cgroup; for f in */cgroup.procs cgroup.procs; do [ -w $f ] && echo $f; done; true")
+        .script(
+            "cd /sys/fs/cgroup; \
+             for f in */cgroup.procs cgroup.procs; do [ -w $f ] && echo $f; done; true",
+        )
         .written();
     let output = fixture.container(&bundle).run().ok();
     assert!(!output.stdout.is_empty(), "{output}");

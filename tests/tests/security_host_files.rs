@@ -6,7 +6,7 @@ use orlop_tests::canary::Canary;
 use orlop_tests::console::ConsoleSocket;
 use orlop_tests::security::config::{user_namespace, without_namespace};
 use orlop_tests::security::{self, container_by, program, race, started_by};
-use orlop_tests::{Bundle, Fixture, assert_safe, test_name};
+use orlop_tests::{Fixture, assert_safe, test_name};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, lchown, symlink};
@@ -356,8 +356,6 @@ fn rt_38_root_file_system_is_exchanged() {
     let canary = Canary::of(&outside).unwrap();
     symlink(&outside, bundle.path().join("link")).unwrap();
     let swap = Swap::start(&bundle.rootfs(), &bundle.path().join("link")).unwrap();
-    let masked = Bundle::config_path(&bundle);
-    assert!(masked.exists());
     for number in race::tries() {
         fixture.container(&bundle).run();
         let touched = canary.differences().unwrap();

@@ -191,7 +191,10 @@ fn rt_36_propagation_of_a_volume() {
                     "options": ["rbind", option]
                 }),
             )
-            .script("while [ ! -e /vol/go ]; do sleep 0.02; done; [ -e /vol/later/seen ] && echo seen; true")
+            .script(
+                "while [ ! -e /vol/go ]; do sleep 0.02; done; \
+                 [ -e /vol/later/seen ] && echo seen; true",
+            )
             .written();
         fs::create_dir(bundle.rootfs().join("vol")).unwrap();
         let script = format!(

@@ -8,7 +8,8 @@ use std::os::fd::OwnedFd;
 use common::{Rootfs, no_cgroup_stays, say, text};
 use orlop::cgroups::{Bytes, CgroupPath, Limits};
 use orlop::{
-    Capabilities, Capability, Command, Isolation, Mount, Namespace, Resource, Root, TerminalSize, spec,
+    Capabilities, Capability, Command, Isolation, Mount, Namespace, Resource, Root, TerminalSize,
+    spec,
 };
 
 #[test]
@@ -16,9 +17,15 @@ fn by_default_everything_but_the_user_namespace_is_its_own() {
     need_root!();
     let rootfs = Rootfs::new();
     for name in ["pid", "uts", "mnt", "ipc", "net", "user", "cgroup"] {
-        let inside = say(&rootfs.command("/bin/readlink").arg(format!("/proc/self/ns/{name}")));
+        let inside = say(&rootfs
+            .command("/bin/readlink")
+            .arg(format!("/proc/self/ns/{name}")));
         let outside = fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
-        assert_eq!(inside == outside.to_string_lossy(), name == "user", "{name}");
+        assert_eq!(
+            inside == outside.to_string_lossy(),
+            name == "user",
+            "{name}"
+        );
     }
     assert_eq!(say(&rootfs.script("echo $$; ps -o comm | wc -l")), "1\n4");
     assert_eq!(say(&rootfs.script("ls /sys/class/net")), "lo");
@@ -30,7 +37,10 @@ fn by_default_the_program_has_no_privilege() {
     let rootfs = Rootfs::new();
     let status = say(&rootfs.command("/bin/cat").arg("/proc/self/status"));
     for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-        assert!(status.contains(&format!("{set}:\t0000000000000000")), "{status}");
+        assert!(
+            status.contains(&format!("{set}:\t0000000000000000")),
+            "{status}"
+        );
     }
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     assert!(status.contains("\nGroups:\t0 \n"), "{status}");
@@ -46,16 +56,34 @@ fn by_default_the_host_is_hidden() {
     need_root!();
     let rootfs = Rootfs::new();
     for path in ["/proc/kcore", "/proc/keys", "/proc/timer_list"] {
-        assert_eq!(say(&rootfs.script(&format!("! test -e {path} || cat {path} | wc -c"))).trim_end_matches('0'), "");
+        assert_eq!(
+            say(&rootfs.script(&format!("! test -e {path} || cat {path} | wc -c")))
+                .trim_end_matches('0'),
+            ""
+        );
     }
     let script = "echo 1 2>/dev/null >/proc/sys/vm/swappiness && echo written || echo refused";
     assert_eq!(say(&rootfs.script(script)), "refused");
-    let seen = say(&rootfs.script("cat /proc/sys/vm/swappiness").hidden_paths(false));
-    assert_eq!(seen, fs::read_to_string("/proc/sys/vm/swappiness").unwrap().trim_end());
-    let mounts = |command: Command| say(&command.args(["-c", "cat /proc/self/mountinfo | wc -l"])).parse::<u32>().unwrap();
+    let seen = say(&rootfs
+        .script("cat /proc/sys/vm/swappiness")
+        .hidden_paths(false));
+    assert_eq!(
+        seen,
+        fs::read_to_string("/proc/sys/vm/swappiness")
+            .unwrap()
+            .trim_end()
+    );
+    let mounts = |command: Command| {
+        say(&command.args(["-c", "cat /proc/self/mountinfo | wc -l"]))
+            .parse::<u32>()
+            .unwrap()
+    };
     let hidden = mounts(rootfs.command("/bin/sh"));
     let open = mounts(rootfs.command("/bin/sh").hidden_paths(false));
-    assert!(hidden > open, "{hidden} mounts with hidden paths, {open} without");
+    assert!(
+        hidden > open,
+        "{hidden} mounts with hidden paths, {open} without"
+    );
 }
 
 #[test]
@@ -74,9 +102,13 @@ fn the_default_mounts_are_there() {
         assert!(mounts.contains(expected), "{expected}: {mounts}");
     }
     assert!(!mounts.contains("/sys/fs/cgroup"), "{mounts}");
-    let devices = say(&rootfs.script("cd /dev; ls -d null zero full random urandom tty ptmx fd stdin"));
+    let devices =
+        say(&rootfs.script("cd /dev; ls -d null zero full random urandom tty ptmx fd stdin"));
     assert_eq!(devices.lines().count(), 9, "{devices}");
-    assert_eq!(say(&rootfs.script("head -c 4 /dev/zero | wc -c; echo x >/dev/null")), "4");
+    assert_eq!(
+        say(&rootfs.script("head -c 4 /dev/zero | wc -c; echo x >/dev/null")),
+        "4"
+    );
 }
 
 #[test]
@@ -111,10 +143,16 @@ fn the_root_is_read_only_where_asked() {
     let rootfs = Rootfs::new();
     let script = "touch /new 2>/dev/null && echo written || echo refused";
     let command = |root| Command::new("/bin/sh").args(["-c", script]).root(root);
-    assert_eq!(say(&command(Root::pivot(rootfs.path()).read_only())), "refused");
+    assert_eq!(
+        say(&command(Root::pivot(rootfs.path()).read_only())),
+        "refused"
+    );
     assert!(!rootfs.path().join("new").exists());
     assert_eq!(say(&command(Root::pivot(rootfs.path()))), "written");
-    assert_eq!(say(&command(Root::chroot(rootfs.path()).read_only())), "refused");
+    assert_eq!(
+        say(&command(Root::chroot(rootfs.path()).read_only())),
+        "refused"
+    );
 }
 
 #[test]
@@ -132,7 +170,11 @@ fn chroot_works_without_a_mount_namespace() {
 fn a_pivoted_root_leaves_nothing_of_the_host() {
     need_root!();
     let rootfs = Rootfs::new();
-    let mounts = say(&rootfs.bare("/bin/cat").arg("/proc/self/mountinfo").mount(Mount::proc("/proc")).hidden_paths(false));
+    let mounts = say(&rootfs
+        .bare("/bin/cat")
+        .arg("/proc/self/mountinfo")
+        .mount(Mount::proc("/proc"))
+        .hidden_paths(false));
     assert_eq!(mounts.lines().count(), 2, "{mounts}");
 }
 
@@ -174,7 +216,12 @@ fn host_namespaces_are_shared() {
 fn namespaces_are_joined_by_path_and_by_descriptor() {
     need_root!();
     let rootfs = Rootfs::new();
-    let mut first = rootfs.command("/bin/sleep").arg("100").hostname("first").spawn().unwrap();
+    let mut first = rootfs
+        .command("/bin/sleep")
+        .arg("100")
+        .hostname("first")
+        .spawn()
+        .unwrap();
     let file = |name: &str| format!("/proc/{}/ns/{name}", first.id());
     for (namespace, name) in [
         (Namespace::Uts, "uts"),
@@ -192,7 +239,9 @@ fn namespaces_are_joined_by_path_and_by_descriptor() {
             assert_eq!(say(&command), inode.to_string_lossy(), "{name}");
         }
     }
-    let both = rootfs.command("hostname").namespace(Namespace::Uts, Isolation::join(file("uts")));
+    let both = rootfs
+        .command("hostname")
+        .namespace(Namespace::Uts, Isolation::join(file("uts")));
     assert_eq!(say(&both), "first");
     first.kill().unwrap();
     first.wait().unwrap();
@@ -210,7 +259,10 @@ fn a_user_namespace_maps_ids() {
         .user(1000, 1000);
     let said = say(&command);
     let fields: Vec<_> = said.split_whitespace().collect();
-    assert_eq!(fields, ["1000", "1000", "0", "100000", "1000", "1000", "200000", "1"]);
+    assert_eq!(
+        fields,
+        ["1000", "1000", "0", "100000", "1000", "1000", "200000", "1"]
+    );
     let root = rootfs.script("id -u; id -G").map_self_to_root();
     assert_eq!(say(&root), "0\n0");
 }
@@ -245,7 +297,9 @@ fn a_recursive_bind_is_read_only_to_its_depth() {
     need_root!();
     let rootfs = Rootfs::new();
     let script = "touch /h/sys/fs/cgroup/x 2>/dev/null || echo one; grep ' /h/' /proc/self/mounts | grep -v -e ' ro,' | wc -l";
-    let command = rootfs.script(script).mount(Mount::bind("/", "/h").recursive().read_only());
+    let command = rootfs
+        .script(script)
+        .mount(Mount::bind("/", "/h").recursive().read_only());
     assert_eq!(say(&command), "one\n0");
 }
 
@@ -259,7 +313,10 @@ fn user_groups_and_umask_are_set() {
         .groups([7, 8])
         .umask(0o077);
     let said = say(&command);
-    assert!(said.starts_with("1000\n1001\n1001 7 8\n0077\n/home/me\n"), "{said}");
+    assert!(
+        said.starts_with("1000\n1001\n1001 7 8\n0077\n/home/me\n"),
+        "{said}"
+    );
     assert!(said.contains("Uid:\t1000\t1000\t1000\t1000"), "{said}");
 }
 
@@ -269,7 +326,8 @@ fn capabilities_are_those_that_were_given() {
     let rootfs = Rootfs::new();
     let sets = |command: Command| {
         let said = say(&command.args(["-c", "grep ^Cap /proc/self/status"]));
-        let value = |line: &str| u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
+        let value =
+            |line: &str| u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
         said.lines().map(value).collect::<Vec<_>>()
     };
     let given = Capabilities::from([Capability::NetBindService, Capability::Kill]);
@@ -277,7 +335,10 @@ fn capabilities_are_those_that_were_given() {
     let root = rootfs.command("/bin/sh").capabilities(given);
     // Inheritable, permitted, effective, bounding, ambient.
     assert_eq!(sets(root), [0, bits, bits, bits, 0]);
-    let user = rootfs.command("/bin/sh").capabilities(given).user(1000, 1000);
+    let user = rootfs
+        .command("/bin/sh")
+        .capabilities(given)
+        .user(1000, 1000);
     assert_eq!(sets(user), [bits; 5]);
 }
 
@@ -286,8 +347,11 @@ fn a_sandbox_that_could_make_devices_is_guarded() {
     need_root!();
     let rootfs = Rootfs::new();
     // A block device that exists is not needed: the cgroup answers before the driver.
-    let script = "mknod /dev/mem2 c 1 1; head -c 1 /dev/mem2 2>/dev/null && echo opened || echo refused";
-    let command = rootfs.script(script).capabilities(Capabilities::all().without(Capability::SysAdmin));
+    let script =
+        "mknod /dev/mem2 c 1 1; head -c 1 /dev/mem2 2>/dev/null && echo opened || echo refused";
+    let command = rootfs
+        .script(script)
+        .capabilities(Capabilities::all().without(Capability::SysAdmin));
     assert_eq!(say(&command), "refused");
 }
 
@@ -296,11 +360,16 @@ fn limits_hold_and_the_cgroup_is_its_own() {
     need_root!();
     let rootfs = Rootfs::new();
     let limits = Limits::new().memory_limit(Bytes::mib(32)).pids_limit(8u64);
-    let script = "cat /proc/self/cgroup; (for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1 & done) 2>&1; true";
+    let script =
+        "cat /proc/self/cgroup; (for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1 & done) 2>&1; true";
     let said = say(&rootfs.script(script).limits(limits.clone()));
     assert!(said.contains("fork"), "{said}");
     // In its cgroup namespace the sandbox is at the root.
-    assert!(said.lines().any(|line| line.ends_with(":memory:/") || line.ends_with("::/")), "{said}");
+    assert!(
+        said.lines()
+            .any(|line| line.ends_with(":memory:/") || line.ends_with("::/")),
+        "{said}"
+    );
     let hungry = "dd if=/dev/zero of=/dev/shm/x bs=1M count=60 2>/dev/null";
     let output = rootfs.script(hungry).limits(limits).output().unwrap();
     assert!(!output.status.success(), "{}", output.status);
@@ -314,7 +383,10 @@ fn a_cgroup_can_be_named() {
     need_root!();
     let rootfs = Rootfs::new();
     let name = format!("/orlop-named-{}", std::process::id());
-    let command = rootfs.command("/bin/sleep").arg("100").cgroup(CgroupPath::new(&name).unwrap());
+    let command = rootfs
+        .command("/bin/sleep")
+        .arg("100")
+        .cgroup(CgroupPath::new(&name).unwrap());
     let prepared = command.build().unwrap();
     let child = prepared.spawn().unwrap();
     let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", child.id())).unwrap();
@@ -339,8 +411,14 @@ fn resource_limits_are_set() {
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
-    assert!(said.contains(&"Max open files 32 33 files".to_owned()), "{said:?}");
-    assert!(said.contains(&"Max core file size 0 unlimited bytes".to_owned()), "{said:?}");
+    assert!(
+        said.contains(&"Max open files 32 33 files".to_owned()),
+        "{said:?}"
+    );
+    assert!(
+        said.contains(&"Max core file size 0 unlimited bytes".to_owned()),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -370,8 +448,14 @@ fn a_filter_forbids_calls() {
     };
     let script = "mkdir /tmp/x 2>&1; grep Seccomp: /proc/self/status";
     let command = rootfs.script(script).seccomp(seccomp.clone());
-    assert_eq!(say(&command), "mkdir: can't create directory '/tmp/x': Permission denied\nSeccomp:\t2");
-    assert_eq!(say(&command.no_new_privs(false)).lines().last(), Some("Seccomp:\t2"));
+    assert_eq!(
+        say(&command),
+        "mkdir: can't create directory '/tmp/x': Permission denied\nSeccomp:\t2"
+    );
+    assert_eq!(
+        say(&command.no_new_privs(false)).lines().last(),
+        Some("Seccomp:\t2")
+    );
 }
 
 #[test]
@@ -380,14 +464,24 @@ fn a_terminal_takes_the_streams_place() {
     let rootfs = Rootfs::new();
     let command = rootfs
         .script("tty; stty size; echo error >&2; cat /proc/self/stat")
-        .pty(TerminalSize { rows: 33, columns: 111 });
+        .pty(TerminalSize {
+            rows: 33,
+            columns: 111,
+        });
     let said = text(&command.output().unwrap().stdout);
-    assert!(said.starts_with("/dev/pts/0\r\n33 111\r\nerror\r\n"), "{said}");
+    assert!(
+        said.starts_with("/dev/pts/0\r\n33 111\r\nerror\r\n"),
+        "{said}"
+    );
 }
 
 #[test]
 fn the_plan_can_be_looked_at() {
-    let prepared = Command::new("/bin/true").root(Root::pivot("/")).hostname("seen").build().unwrap();
+    let prepared = Command::new("/bin/true")
+        .root(Root::pivot("/"))
+        .hostname("seen")
+        .build()
+        .unwrap();
     assert!(prepared.plan().text().to_string().contains("seen"));
     assert!(prepared.warnings().is_empty());
 }

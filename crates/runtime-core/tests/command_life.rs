@@ -1,5 +1,8 @@
 //! From spawn to the end: waiting, killing, capturing, entering, and what the caller notices.
 
+// In what tests call, too, a failed call ends the test.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::fs;
@@ -15,13 +18,21 @@ use orlop::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 fn readable(fd: impl AsFd, limit: Duration) -> bool {
-    let time = Timespec { tv_sec: limit.as_secs() as _, tv_nsec: limit.subsec_nanos() as _ };
+    let time = Timespec {
+        tv_sec: limit.as_secs() as _,
+        tv_nsec: limit.subsec_nanos() as _,
+    };
     poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&time)).unwrap() > 0
 }
 
 fn is_alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z"))
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .starts_with(" Z")
+    })
 }
 
 #[test]
@@ -55,8 +66,12 @@ fn a_prepared_command_runs_many_times() {
     let texts = |_| text(&prepared.output().unwrap().stdout);
     assert_eq!((0..20).map(texts).collect::<String>(), "1\n".repeat(20));
     let from_threads = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..4).map(|_| scope.spawn(|| prepared.status().unwrap())).collect();
-        handles.into_iter().all(|handle| handle.join().unwrap().success())
+        let handles: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| prepared.status().unwrap()))
+            .collect();
+        handles
+            .into_iter()
+            .all(|handle| handle.join().unwrap().success())
     });
     assert!(from_threads);
 }
@@ -65,7 +80,11 @@ fn a_prepared_command_runs_many_times() {
 fn the_descriptor_tells_the_end() {
     need_root!();
     let rootfs = Rootfs::new();
-    let mut child = rootfs.command("/bin/cat").stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = rootfs
+        .command("/bin/cat")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     assert!(!readable(&child, Duration::from_millis(20)));
     child.stdin = None;
     assert!(readable(&child, Duration::from_secs(10)));
@@ -77,12 +96,25 @@ fn streams_are_piped_where_asked() {
     need_root!();
     let rootfs = Rootfs::new();
     let command = rootfs.script("read line; echo out $line; echo err $line >&2");
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"in\n").unwrap();
     let mut said = (String::new(), String::new());
-    child.stdout.take().unwrap().read_to_string(&mut said.0).unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut said.1).unwrap();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut said.0)
+        .unwrap();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said.1)
+        .unwrap();
     assert_eq!(said, ("out in\n".to_owned(), "err in\n".to_owned()));
     assert!(child.wait().unwrap().success());
 }
@@ -93,7 +125,9 @@ fn streams_go_to_given_files() {
     let rootfs = Rootfs::new();
     let log = rootfs.path().join("log");
     let file = fs::File::create(&log).unwrap();
-    let command = rootfs.script("echo one; cat; echo two >&2").stdout(file.try_clone().unwrap());
+    let command = rootfs
+        .script("echo one; cat; echo two >&2")
+        .stdout(file.try_clone().unwrap());
     let prepared = command.stderr(file).stdin(Stdio::null()).build().unwrap();
     prepared.status().unwrap();
     prepared.status().unwrap();
@@ -106,7 +140,10 @@ fn more_than_pipes_hold_is_captured_from_both_streams() {
     let rootfs = Rootfs::new();
     let script = "head -c 3000000 /dev/zero & head -c 2000000 /dev/zero >&2; wait";
     let output = rootfs.script(script).output().unwrap();
-    assert_eq!((output.stdout.len(), output.stderr.len()), (3_000_000, 2_000_000));
+    assert_eq!(
+        (output.stdout.len(), output.stderr.len()),
+        (3_000_000, 2_000_000)
+    );
     assert!(output.status.success() && !output.truncated);
     let output = rootfs.script(script).capture_limit(1000).output().unwrap();
     assert_eq!((output.stdout.len(), output.stderr.len()), (1000, 1000));
@@ -118,12 +155,27 @@ fn input_and_output_do_not_wait_for_each_other() {
     need_root!();
     let rootfs = Rootfs::new();
     let input = vec![b'x'; 2 << 20];
-    let echoed = rootfs.command("/bin/cat").build().unwrap().output_with(&input).unwrap();
+    let echoed = rootfs
+        .command("/bin/cat")
+        .build()
+        .unwrap()
+        .output_with(&input)
+        .unwrap();
     assert!(echoed.stdout == input);
     // One that does not read its input is no error.
-    let deaf = rootfs.command("/bin/true").build().unwrap().output_with(&input).unwrap();
+    let deaf = rootfs
+        .command("/bin/true")
+        .build()
+        .unwrap()
+        .output_with(&input)
+        .unwrap();
     assert!(deaf.status.success());
-    let empty = rootfs.command("/bin/cat").build().unwrap().output_with(b"").unwrap();
+    let empty = rootfs
+        .command("/bin/cat")
+        .build()
+        .unwrap()
+        .output_with(b"")
+        .unwrap();
     assert!(empty.status.success() && empty.stdout.is_empty());
 }
 
@@ -132,16 +184,32 @@ fn a_time_limit_ends_the_whole_sandbox() {
     need_root!();
     let rootfs = Rootfs::new();
     let start = Instant::now();
-    let command = rootfs.script("echo begun; sleep 100 & sleep 100").timeout(Duration::from_millis(200));
+    let command = rootfs
+        .script("echo begun; sleep 100 & sleep 100")
+        .timeout(Duration::from_millis(200));
     let output = command.output().unwrap();
     assert!(output.status.timed_out(), "{}", output.status);
     assert_eq!(text(&output.stdout), "begun\n");
     assert!(command.status().unwrap().timed_out());
     let mut child = command.stdout(Stdio::null()).spawn().unwrap();
     assert!(child.deadline().is_some());
-    assert!(child.wait_timeout(Duration::from_secs(50)).unwrap().unwrap().timed_out());
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
-    let quick = rootfs.command("/bin/true").timeout(Duration::from_secs(60)).status().unwrap();
+    assert!(
+        child
+            .wait_timeout(Duration::from_secs(50))
+            .unwrap()
+            .unwrap()
+            .timed_out()
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+    let quick = rootfs
+        .command("/bin/true")
+        .timeout(Duration::from_secs(60))
+        .status()
+        .unwrap();
     assert!(quick.success() && !quick.timed_out());
 }
 
@@ -154,7 +222,12 @@ fn a_fork_bomb_is_killed_with_its_namespace() {
     need_root!();
     let rootfs = Rootfs::new();
     let limits = Limits::new().pids_limit(512u64);
-    let mut child = rootfs.script(FORK_BOMB).limits(limits).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = rootfs
+        .script(FORK_BOMB)
+        .limits(limits)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     std::thread::sleep(Duration::from_millis(100));
     let all = child.cgroup().unwrap().processes().unwrap();
     assert!(all.len() > 10, "{all:?}");
@@ -193,7 +266,9 @@ fn what_is_left_behind_in_a_shared_pid_namespace_ends_with_the_output() {
     need_root!();
     let rootfs = Rootfs::new();
     let start = Instant::now();
-    let command = rootfs.script("sleep 100 & echo $!").namespace(Namespace::Pid, Isolation::Host);
+    let command = rootfs
+        .script("sleep 100 & echo $!")
+        .namespace(Namespace::Pid, Isolation::Host);
     let pid: u32 = say(&command).parse().unwrap();
     assert!(start.elapsed() < Duration::from_secs(20));
     assert!(!is_alive(pid));
@@ -204,7 +279,12 @@ fn a_dropped_sandbox_is_gone() {
     need_root!();
     let rootfs = Rootfs::new();
     let limits = Limits::new().memory_limit(Bytes::mib(32));
-    let child = rootfs.command("/bin/sleep").arg("100").limits(limits).spawn().unwrap();
+    let child = rootfs
+        .command("/bin/sleep")
+        .arg("100")
+        .limits(limits)
+        .spawn()
+        .unwrap();
     let (pid, cgroup) = (child.id(), child.cgroup().unwrap().record());
     assert!(is_alive(pid) && cgroup.iter().all(|place| place.path.exists()));
     drop(child);
@@ -217,8 +297,14 @@ fn a_detached_sandbox_goes_on() {
     need_root!();
     let rootfs = Rootfs::new();
     let limits = Limits::new().memory_limit(Bytes::mib(32));
-    let detached =
-        rootfs.command("/bin/sleep").arg("100").limits(limits).spawn().unwrap().detach().unwrap();
+    let detached = rootfs
+        .command("/bin/sleep")
+        .arg("100")
+        .limits(limits)
+        .spawn()
+        .unwrap()
+        .detach()
+        .unwrap();
     assert!(!readable(&detached.pidfd, Duration::from_millis(50)));
     let cgroup = orlop::cgroups::Cgroup::open(&detached.cgroup);
     assert_eq!(cgroup.processes().unwrap(), [detached.pid]);
@@ -241,17 +327,32 @@ fn further_processes_enter_a_sandbox() {
         .spawn()
         .unwrap();
     let run = |process: Process| {
-        let mut child = sandbox.exec(&process.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
+        let mut child = sandbox
+            .exec(&process.stdout(Stdio::piped()).stderr(Stdio::piped()))
+            .unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         text(&output.stdout)
     };
     let script = |script: &str| Process::new("sh").args(["-c", script]);
-    assert_eq!(run(script("hostname; touch /work/file; ls /; pwd")), "session\nbin\ndev\netc\nproc\nsys\ntmp\nwork\n/\n");
-    assert_eq!(run(script("ls /work; id -u; id -g").user(1000, 1000)), "file\n1000\n1000\n");
-    assert_eq!(run(script("echo $A; pwd").env("A", "b").current_dir("/tmp")), "b\n/tmp\n");
+    assert_eq!(
+        run(script("hostname; touch /work/file; ls /; pwd")),
+        "session\nbin\ndev\netc\nproc\nsys\ntmp\nwork\n/\n"
+    );
+    assert_eq!(
+        run(script("ls /work; id -u; id -g").user(1000, 1000)),
+        "file\n1000\n1000\n"
+    );
+    assert_eq!(
+        run(script("echo $A; pwd").env("A", "b").current_dir("/tmp")),
+        "b\n/tmp\n"
+    );
     let own = run(script("cat /proc/self/cgroup"));
-    assert!(own.lines().any(|line| line.contains(":pids:/") || line.starts_with("0::/")), "{own}");
+    assert!(
+        own.lines()
+            .any(|line| line.contains(":pids:/") || line.starts_with("0::/")),
+        "{own}"
+    );
     let capable = run(script("grep CapEff /proc/self/status").capabilities(Capability::Kill));
     assert_eq!(capable.trim_end(), "CapEff:\t0000000000000020");
     for name in ["pid", "uts", "mnt", "ipc", "net", "cgroup"] {
@@ -259,7 +360,10 @@ fn further_processes_enter_a_sandbox() {
         let first = fs::read_link(format!("/proc/{}/ns/{name}", sandbox.id())).unwrap();
         assert_eq!(inside.trim_end(), first.to_string_lossy(), "{name}");
     }
-    let terminal = sandbox.exec(&script("tty; stty size").pty(TerminalSize::default())).unwrap().wait_with_output();
+    let terminal = sandbox
+        .exec(&script("tty; stty size").pty(TerminalSize::default()))
+        .unwrap()
+        .wait_with_output();
     assert_eq!(text(&terminal.unwrap().stdout), "/dev/pts/0\r\n24 80\r\n");
 }
 
@@ -273,9 +377,13 @@ fn a_further_process_is_killed_alone_and_dies_with_the_sandbox() {
     first.kill().unwrap();
     assert_eq!(first.wait().unwrap().signal(), Some(Signal::KILL));
     assert_eq!(sandbox.try_wait().unwrap(), None);
-    let mut second = sandbox.exec(&sleeper.timeout(Duration::from_millis(50))).unwrap();
+    let mut second = sandbox
+        .exec(&sleeper.timeout(Duration::from_millis(50)))
+        .unwrap();
     assert!(second.wait().unwrap().timed_out());
-    let mut third = sandbox.exec(&Process::new("/bin/sleep").arg("100")).unwrap();
+    let mut third = sandbox
+        .exec(&Process::new("/bin/sleep").arg("100"))
+        .unwrap();
     drop(sandbox);
     assert_eq!(third.wait().unwrap().signal(), Some(Signal::KILL));
 }
@@ -284,7 +392,11 @@ fn a_further_process_is_killed_alone_and_dies_with_the_sandbox() {
 fn a_chrooted_sandbox_is_entered_at_its_own_root() {
     need_root!();
     let rootfs = Rootfs::new();
-    let sandbox = Command::new("/bin/sleep").arg("100").root(Root::chroot(rootfs.path())).spawn().unwrap();
+    let sandbox = Command::new("/bin/sleep")
+        .arg("100")
+        .root(Root::chroot(rootfs.path()))
+        .spawn()
+        .unwrap();
     let list = Process::new("/bin/ls").arg("/").stdout(Stdio::piped());
     let output = sandbox.exec(&list).unwrap().wait_with_output().unwrap();
     assert_eq!(text(&output.stdout), "bin\ndev\netc\nproc\nsys\ntmp\n");
@@ -303,9 +415,19 @@ fn a_filter_holds_for_further_processes() {
         }],
         ..Default::default()
     };
-    let sandbox = rootfs.command("/bin/sleep").arg("100").seccomp(seccomp).spawn().unwrap();
-    let process = Process::new("/bin/mkdir").arg("/tmp/x").stderr(Stdio::null());
-    assert_eq!(sandbox.exec(&process).unwrap().wait().unwrap().code(), Some(1));
+    let sandbox = rootfs
+        .command("/bin/sleep")
+        .arg("100")
+        .seccomp(seccomp)
+        .spawn()
+        .unwrap();
+    let process = Process::new("/bin/mkdir")
+        .arg("/tmp/x")
+        .stderr(Stdio::null());
+    assert_eq!(
+        sandbox.exec(&process).unwrap().wait().unwrap().code(),
+        Some(1)
+    );
 }
 
 #[test]
@@ -313,12 +435,19 @@ fn a_sandbox_with_a_user_namespace_is_entered() {
     need_root!();
     let rootfs = Rootfs::new();
     let command = rootfs.command("/bin/sleep").arg("100");
-    let sandbox = command.uid_map(0, 100_000, 2000).gid_map(0, 100_000, 2000).spawn().unwrap();
+    let sandbox = command
+        .uid_map(0, 100_000, 2000)
+        .gid_map(0, 100_000, 2000)
+        .spawn()
+        .unwrap();
     let process = Process::new("sh")
         .args(["-c", "id -u; cat /proc/self/uid_map"])
         .user(1000, 1000)
         .stdout(Stdio::piped());
     let output = sandbox.exec(&process).unwrap().wait_with_output().unwrap();
     let said = text(&output.stdout);
-    assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["1000", "0", "100000", "2000"]);
+    assert_eq!(
+        said.split_whitespace().collect::<Vec<_>>(),
+        ["1000", "0", "100000", "2000"]
+    );
 }

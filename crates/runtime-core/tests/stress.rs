@@ -4,6 +4,9 @@
 //! The allocator has one arena, so that a child that allocated after its birth would sooner or later
 //! wait for a lock whose holder it does not have.
 
+// In what tests call, too, a failed call ends the test.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::process::Command;
@@ -31,7 +34,11 @@ fn two_thousand_sandboxes_from_eight_threads() {
     }
     let rootfs = Rootfs::new();
     let mut helper = Command::new(std::env::current_exe().unwrap());
-    helper.args(["--exact", "two_thousand_sandboxes_from_eight_threads", "--nocapture"]);
+    helper.args([
+        "--exact",
+        "two_thousand_sandboxes_from_eight_threads",
+        "--nocapture",
+    ]);
     helper.env(ROOT, rootfs.path()).env("MALLOC_ARENA_MAX", "1");
     let mut child = helper.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
@@ -54,9 +61,14 @@ fn two_thousand_sandboxes_from_eight_threads() {
 /// The part that runs in a process of its own.
 fn run() {
     let root = std::env::var_os(ROOT).unwrap();
-    let command = orlop::Command::new("/bin/true").root(orlop::Root::pivot(root)).default_mounts();
+    let command = orlop::Command::new("/bin/true")
+        .root(orlop::Root::pivot(root))
+        .default_mounts();
     let plain = command.build().unwrap();
-    let limited = command.limits(Limits::new().pids_limit(16u64)).build().unwrap();
+    let limited = command
+        .limits(Limits::new().pids_limit(16u64))
+        .build()
+        .unwrap();
     plain.status().unwrap();
     let files = open_files();
     let (next, done) = (AtomicU32::new(0), AtomicBool::new(false));
@@ -64,11 +76,20 @@ fn run() {
         for _ in 0..ALLOCATORS {
             scope.spawn(|| allocate_until(&done));
         }
-        let makers: Vec<_> =
-            (0..MAKERS).map(|_| scope.spawn(|| make(&plain, &limited, &next))).collect();
-        let failures: Vec<String> = makers.into_iter().flat_map(|one| one.join().unwrap()).collect();
+        let makers: Vec<_> = (0..MAKERS)
+            .map(|_| scope.spawn(|| make(&plain, &limited, &next)))
+            .collect();
+        let failures: Vec<String> = makers
+            .into_iter()
+            .flat_map(|one| one.join().unwrap())
+            .collect();
         done.store(true, Ordering::Relaxed);
-        assert!(failures.is_empty(), "{} failures: {:?}", failures.len(), &failures[..failures.len().min(5)]);
+        assert!(
+            failures.is_empty(),
+            "{} failures: {:?}",
+            failures.len(),
+            &failures[..failures.len().min(5)]
+        );
     });
     assert_eq!(open_files(), files);
     assert!(zombies().is_empty(), "{:?}", zombies());
@@ -82,7 +103,11 @@ fn make(plain: &Prepared, limited: &Prepared, next: &AtomicU32) -> Vec<String> {
         if number >= SANDBOXES {
             return failures;
         }
-        let prepared = if number % WITH_CGROUP == 0 { limited } else { plain };
+        let prepared = if number % WITH_CGROUP == 0 {
+            limited
+        } else {
+            plain
+        };
         match prepared.status() {
             Ok(status) if status.success() => {}
             Ok(status) => failures.push(status.to_string()),

@@ -37,7 +37,11 @@ pub(super) fn build(command: &Command) -> Result<Prepared> {
     let filter = command.seccomp.as_ref().map(seccomp::compile).transpose()?;
     let program = Program::new(&plan, filter.as_ref())?;
     program.seal()?;
-    let tree = if resolved.is_new(Namespace::Pid) { Tree::PidNamespace } else { Tree::Cgroup };
+    let tree = if resolved.is_new(Namespace::Pid) {
+        Tree::PidNamespace
+    } else {
+        Tree::Cgroup
+    };
     let enterable = resolved.is_private(Namespace::Mount);
     Ok(Prepared(Arc::new(Inner {
         joined: resolved.joined.into_iter().map(|(_, fd)| fd).collect(),
@@ -74,9 +78,17 @@ struct Resolved<'a> {
 impl<'a> Resolved<'a> {
     fn new(command: &'a Command) -> Result<Self> {
         let Some(root) = &command.root else {
-            return Err(Error::invalid("root", "missing; say which directory becomes the root"));
+            return Err(Error::invalid(
+                "root",
+                "missing; say which directory becomes the root",
+            ));
         };
-        let mut resolved = Self { command, root, new: 0, joined: Vec::new() };
+        let mut resolved = Self {
+            command,
+            root,
+            new: 0,
+            joined: Vec::new(),
+        };
         for namespace in Namespace::ALL {
             resolved.resolve(namespace)?;
         }
@@ -93,7 +105,9 @@ impl<'a> Resolved<'a> {
         match chosen {
             Isolation::New => self.new |= namespace.flag(),
             Isolation::Host => {}
-            Isolation::Join(path) => self.joined.push((namespace, namespace::open(namespace, path)?)),
+            Isolation::Join(path) => self
+                .joined
+                .push((namespace, namespace::open(namespace, path)?)),
             Isolation::JoinFd(fd) => {
                 namespace::check(namespace, fd.as_fd(), &"the descriptor")?;
                 self.joined.push((namespace, Arc::clone(fd)));
@@ -143,7 +157,10 @@ impl<'a> Resolved<'a> {
         let command = self.command;
         let has_devpts = command.default_mounts
             || command.mounts.iter().any(|mount| {
-                mount.is_devpts() || ["/dev", "/dev/pts"].iter().any(|dir| mount.target() == *dir)
+                mount.is_devpts()
+                    || ["/dev", "/dev/pts"]
+                        .iter()
+                        .any(|dir| mount.target() == *dir)
             });
         if command.process.pty.is_some() && !has_devpts {
             let message = "needs terminals: default_mounts, or Mount::devpts(\"/dev/pts\")";
@@ -183,7 +200,9 @@ impl<'a> Resolved<'a> {
         let command = self.command;
         let device_makers = [Capability::Mknod, Capability::SysAdmin];
         let guards_devices = !self.is_private(Namespace::User)
-            && device_makers.iter().any(|one| command.process.capabilities.contains(*one));
+            && device_makers
+                .iter()
+                .any(|one| command.process.capabilities.contains(*one));
         let needed = command.limits.is_some()
             || command.cgroup.is_some()
             || !self.is_new(Namespace::Pid)
@@ -205,7 +224,9 @@ impl<'a> Resolved<'a> {
             uid_mappings: command.uid_map.clone(),
             gid_mappings: command.gid_map.clone(),
             cgroups_path: has_cgroup.then(|| path.unwrap_or_else(|| UNNAMED_CGROUP.to_owned())),
-            namespaces: namespaces.map(|one| spec::Namespace::new(one.kind())).collect(),
+            namespaces: namespaces
+                .map(|one| spec::Namespace::new(one.kind()))
+                .collect(),
             seccomp: command.seccomp.clone(),
             masked_paths: hidden(usual.masked_paths),
             readonly_paths: hidden(usual.readonly_paths),
@@ -227,7 +248,11 @@ impl<'a> Resolved<'a> {
 
     fn mounts(&self, has_cgroup: bool) -> Result<Vec<spec::Mount>> {
         let command = self.command;
-        let mut mounts = if command.default_mounts { self.usual_mounts(has_cgroup) } else { Vec::new() };
+        let mut mounts = if command.default_mounts {
+            self.usual_mounts(has_cgroup)
+        } else {
+            Vec::new()
+        };
         for (index, mount) in command.mounts.iter().enumerate() {
             mounts.push(mount.to_spec(index)?);
         }
@@ -237,7 +262,11 @@ impl<'a> Resolved<'a> {
     fn usual_mounts(&self, has_cgroup: bool) -> Vec<spec::Mount> {
         // A new sysfs belongs to a network namespace, and takes the right to it.
         let borrows_sysfs = self.is_private(Namespace::User) && !self.is_new(Namespace::Network);
-        let from = if borrows_sysfs { spec::rootless_spec(0, 0) } else { spec::default_spec() };
+        let from = if borrows_sysfs {
+            spec::rootless_spec(0, 0)
+        } else {
+            spec::default_spec()
+        };
         let mut mounts = from.mounts;
         mounts.retain(|mount| has_cgroup || mount.destination != "/sys/fs/cgroup");
         mounts
@@ -246,7 +275,9 @@ impl<'a> Resolved<'a> {
     fn options(&self, cgroup: Option<&Choice>) -> Options {
         let mut options = Options::new("/").gate(false);
         let joined = self.joined.iter().enumerate();
-        options.given_namespaces = joined.map(|(given, (one, _))| (one.flag(), given)).collect();
+        options.given_namespaces = joined
+            .map(|(given, (one, _))| (one.flag(), given))
+            .collect();
         if self.command.process.pty.is_none() {
             let first = self.joined.len();
             options.stdio = [0, 1, 2].map(|number| Some(first + number));
@@ -258,7 +289,11 @@ impl<'a> Resolved<'a> {
         options.unnamed_keyring = true;
         // Device nodes would be made in the caller's own directory.
         options.no_devices = !self.command.default_mounts
-            && !self.command.mounts.iter().any(|mount| mount.target() == "/dev");
+            && !self
+                .command
+                .mounts
+                .iter()
+                .any(|mount| mount.target() == "/dev");
         if self.is_private(Namespace::Mount) {
             options.root_attr = libc::MOUNT_ATTR_NODEV;
             if self.command.process.no_new_privs {
@@ -271,10 +306,14 @@ impl<'a> Resolved<'a> {
 
 fn mapped(field: &str, id: u32, map: &[IdMapping], method: &str) -> Result<()> {
     let holds = |line: &IdMapping| {
-        id >= line.container_id && u64::from(id) < u64::from(line.container_id) + u64::from(line.size)
+        id >= line.container_id
+            && u64::from(id) < u64::from(line.container_id) + u64::from(line.size)
     };
     if map.iter().any(holds) {
         return Ok(());
     }
-    Err(Error::invalid(field, format!("{id} is not there: {method} does not map it")))
+    Err(Error::invalid(
+        field,
+        format!("{id} is not there: {method} does not map it"),
+    ))
 }

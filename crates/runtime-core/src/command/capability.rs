@@ -172,7 +172,9 @@ impl Capabilities {
 
     /// Those in the set, in the kernel's order.
     pub fn iter(self) -> impl Iterator<Item = Capability> {
-        Capability::ALL.into_iter().filter(move |one| self.contains(*one))
+        Capability::ALL
+            .into_iter()
+            .filter(move |one| self.contains(*one))
     }
 }
 
@@ -207,13 +209,23 @@ mod tests {
             assert_eq!(capability.name().to_lowercase().replace('_', ""), plain);
         }
         assert_eq!(Capability::Mknod.name(), "CAP_MKNOD");
-        assert_eq!(Capabilities::all().iter().count(), names::CAPABILITIES.len());
+        assert_eq!(
+            Capabilities::all().iter().count(),
+            names::CAPABILITIES.len()
+        );
     }
 
     #[test]
     fn sets_hold_what_was_put_in() {
         let set = Capabilities::from([Capability::Chown, Capability::CheckpointRestore]);
-        assert_eq!(set.iter().collect::<Vec<_>>(), [Capability::Chown, Capability::CheckpointRestore]);
-        assert!(set.without(Capability::Chown).without(Capability::CheckpointRestore).is_empty());
+        assert_eq!(
+            set.iter().collect::<Vec<_>>(),
+            [Capability::Chown, Capability::CheckpointRestore]
+        );
+        assert!(
+            set.without(Capability::Chown)
+                .without(Capability::CheckpointRestore)
+                .is_empty()
+        );
     }
 }

@@ -48,10 +48,17 @@ struct Writer<'a> {
 
 /// Reads and writes until the program ends.
 pub(super) fn collect(child: &mut Child, input: &[u8]) -> Result<Output> {
-    let output = child.stdout.take().map(OwnedFd::from).or_else(|| child.terminal.take());
+    let output = child
+        .stdout
+        .take()
+        .map(OwnedFd::from)
+        .or_else(|| child.terminal.take());
     let mut readers = [
         Reader::new(output, child.capture_limit())?,
-        Reader::new(child.stderr.take().map(OwnedFd::from), child.capture_limit())?,
+        Reader::new(
+            child.stderr.take().map(OwnedFd::from),
+            child.capture_limit(),
+        )?,
     ];
     let mut writer = Writer::new(child.stdin.take().map(OwnedFd::from), input)?;
     while !wait(child, &mut readers, &mut writer)? {
@@ -65,7 +72,13 @@ pub(super) fn collect(child: &mut Child, input: &[u8]) -> Result<Output> {
     }
     let truncated = readers.iter().any(|reader| reader.truncated);
     let [stdout, stderr] = readers.map(|reader| reader.bytes);
-    Ok(Output { status, stdout, stderr, truncated, stats })
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+        truncated,
+        stats,
+    })
 }
 
 /// As [`collect`], of a child that nobody else has.
@@ -84,9 +97,17 @@ fn wait(child: &Child, readers: &mut [Reader; 2], writer: &mut Writer<'_>) -> Re
     ];
     let others = child.others();
     let mut fds = Vec::with_capacity(wanted.len() + others.len());
-    fds.extend(wanted.iter().filter_map(|&(fd, flags)| Some(PollFd::from_borrowed_fd(fd?, flags))));
+    fds.extend(
+        wanted
+            .iter()
+            .filter_map(|&(fd, flags)| Some(PollFd::from_borrowed_fd(fd?, flags))),
+    );
     let own = fds.len();
-    fds.extend(others.iter().map(|other| PollFd::new(&**other, PollFlags::IN)));
+    fds.extend(
+        others
+            .iter()
+            .map(|other| PollFd::new(&**other, PollFlags::IN)),
+    );
     poll_until(&mut fds, child.next_deadline())
         .context(|| "wait for a program's output".to_owned())?;
     reap_ended(&others, &fds[own..])?;
@@ -110,7 +131,12 @@ impl Reader {
         if let Some(fd) = &fd {
             do_not_block(fd.as_fd())?;
         }
-        Ok(Self { fd, bytes: Vec::new(), limit, truncated: false })
+        Ok(Self {
+            fd,
+            bytes: Vec::new(),
+            limit,
+            truncated: false,
+        })
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -140,14 +166,15 @@ impl Reader {
     fn keep(&mut self, bytes: &[u8]) {
         let room = self.limit - self.bytes.len();
         self.truncated |= bytes.len() > room;
-        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.bytes
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     /// Reads what is there now. Whoever still has the other end may go on writing for ever.
     fn drain(&mut self) -> Result<()> {
         let Some(fd) = &self.fd else { return Ok(()) };
-        let there = rustix::io::ioctl_fionread(fd)
-            .context(|| "look at a program's output".to_owned())?;
+        let there =
+            rustix::io::ioctl_fionread(fd).context(|| "look at a program's output".to_owned())?;
         let mut left = usize::try_from(there).unwrap_or(usize::MAX);
         while left > 0 {
             match self.read(left)? {

@@ -24,7 +24,10 @@ impl Choice {
             None => CgroupPath::new(&unique_name())?,
         };
         let cgroup = Cgroup::create(layout, &path, &self.limits)?;
-        Ok(OwnCgroup { cgroup, kept: AtomicBool::new(false) })
+        Ok(OwnCgroup {
+            cgroup,
+            kept: AtomicBool::new(false),
+        })
     }
 }
 
@@ -48,7 +51,11 @@ pub(super) struct OwnCgroup {
 impl OwnCgroup {
     /// Its directories in v1 hierarchies.
     pub(super) fn v1_directories(&self) -> impl Iterator<Item = &Path> + Clone {
-        let v1 = self.cgroup.members().iter().filter(|member| member.version() == Version::V1);
+        let v1 = self
+            .cgroup
+            .members()
+            .iter()
+            .filter(|member| member.version() == Version::V1);
         v1.map(Member::path)
     }
 

@@ -28,18 +28,18 @@ use crate::spawn;
 /// Dropped, the whole sandbox is killed, its first process is reaped, and its cgroup is removed.
 /// [`detach`](Self::detach) leaves it alone.
 ///
-/// ```no_run
-/// use orlop::{Command, Process, Root, Stdio};
+/// ```
+/// use orlop::{Command, Process, Root, Signal, Stdio};
 ///
 /// let mut sandbox = Command::new("sleep")
 ///     .arg("1000")
-///     .root(Root::pivot("/srv/images/alpine"))
-///     .default_mounts()
+///     .root(Root::pivot("/").read_only())
+///     .map_self_to_root()
 ///     .spawn()?;
-/// let mut inside = sandbox.exec(&Process::new("ps").stdout(Stdio::piped()))?;
-/// let list = inside.wait_with_output()?;
+/// let mut inside = sandbox.exec(&Process::new("echo").arg("hello").stdout(Stdio::piped()))?;
+/// assert_eq!(inside.wait_with_output()?.stdout, b"hello\n");
 /// sandbox.kill()?;
-/// println!("{} {}", sandbox.wait()?, String::from_utf8_lossy(&list.stdout));
+/// assert_eq!(sandbox.wait()?.signal(), Some(Signal::KILL));
 /// # Ok::<(), orlop::Error>(())
 /// ```
 #[derive(Debug)]
@@ -153,6 +153,13 @@ impl Child {
     /// waits for any child.
     pub fn wait(&mut self) -> Result<ExitStatus> {
         self.stdin = None;
+        // Nothing else has to be served meanwhile. (A further process may also be reaped by the
+        // sandbox's own wait, which must not be held up.)
+        let plain =
+            self.deadline.is_none() && self.reach != Reach::Alone && self.others().is_empty();
+        if plain {
+            return self.reap();
+        }
         loop {
             if let Some(status) = self.wait_until(None)? {
                 return Ok(status);
@@ -215,14 +222,22 @@ impl Child {
     /// [`Error::WrongState`] when the sandbox has ended, or has no mount namespace of its own;
     /// otherwise as [`Prepared::spawn`].
     pub fn exec(&self, process: &Process) -> Result<Self> {
-        let refused = |message: &str| Err(Error::WrongState { message: message.to_owned() });
+        let refused = |message: &str| {
+            Err(Error::WrongState {
+                message: message.to_owned(),
+            })
+        };
         if self.reach == Reach::Alone {
-            return refused("a further process can't be entered; enter through the sandbox's first one");
+            return refused(
+                "a further process can't be entered; enter through the sandbox's first one",
+            );
         }
         if self.handle.status().is_some() || self.poll(Some(Instant::now()))? {
             return refused("can't enter a sandbox that has ended");
         }
-        self.sandbox.prepared.enter(&self.sandbox, &self.handle.pidfd, process)
+        self.sandbox
+            .prepared
+            .enter(&self.sandbox, &self.handle.pidfd, process)
     }
 
     /// Gives it up: it is not killed when this value goes, and its cgroup stays.
@@ -230,13 +245,21 @@ impl Child {
     /// # Errors
     /// When no descriptor is left; then it is killed.
     pub fn detach(mut self) -> Result<Detached> {
-        let pidfd = self.handle.pidfd.try_clone().context(|| "duplicate a pidfd".to_owned())?;
+        let pidfd = self
+            .handle
+            .pidfd
+            .try_clone()
+            .context(|| "duplicate a pidfd".to_owned())?;
         let cgroup = self.cgroup().map(Cgroup::record).unwrap_or_default();
         if let Some(own) = &self.sandbox.cgroup {
             own.keep();
         }
         self.state = State::Detached;
-        Ok(Detached { pid: self.handle.pid, pidfd, cgroup })
+        Ok(Detached {
+            pid: self.handle.pid,
+            pidfd,
+            cgroup,
+        })
     }
 
     /// Waits for the end, at most until that moment; kills it when its own time is over.
@@ -270,7 +293,10 @@ impl Child {
 
     /// Kills it if its time is over.
     pub(super) fn expire(&mut self) -> Result<()> {
-        if self.next_deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+        if self
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
             self.kill()?;
             self.state = State::Expired;
         }
@@ -282,7 +308,11 @@ impl Child {
         loop {
             let others = self.others();
             let mut fds = vec![PollFd::new(&*self.handle, PollFlags::IN)];
-            fds.extend(others.iter().map(|other| PollFd::new(&**other, PollFlags::IN)));
+            fds.extend(
+                others
+                    .iter()
+                    .map(|other| PollFd::new(&**other, PollFlags::IN)),
+            );
             let ready =
                 poll_until(&mut fds, until).context(|| "wait for a process to end".to_owned())?;
             if !fds[0].revents().is_empty() {
@@ -312,13 +342,18 @@ impl Child {
 
 /// Reaps those that have ended, by what was polled of each.
 pub(super) fn reap_ended(all: &[Arc<Handle>], polled: &[PollFd<'_>]) -> Result<()> {
-    let mut ended = all.iter().zip(polled).filter(|(_, fd)| !fd.revents().is_empty());
+    let mut ended = all
+        .iter()
+        .zip(polled)
+        .filter(|(_, fd)| !fd.revents().is_empty());
     ended.try_for_each(|(handle, _)| handle.reap().map(|_| ()))
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.state == State::Detached {
+        // Without a PID namespace, more than the first process may be left.
+        let is_gone = self.handle.status().is_some() && self.reach != Reach::Cgroup;
+        if is_gone || self.state == State::Detached {
             return;
         }
         // Whoever wants to know about failures waits; here nobody could be told.

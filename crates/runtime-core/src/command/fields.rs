@@ -29,10 +29,14 @@ const METHODS: [(&str, &str); 19] = [
 pub(super) fn rename(error: Error, first_mount: usize) -> Error {
     let method = |field: &str| method(field, first_mount);
     match error {
-        Error::Invalid { field, message } => Error::Invalid { field: method(&field), message },
-        Error::System { operation, error } => {
-            Error::System { operation: method(&operation), error }
-        }
+        Error::Invalid { field, message } => Error::Invalid {
+            field: method(&field),
+            message,
+        },
+        Error::System { operation, error } => Error::System {
+            operation: method(&operation),
+            error,
+        },
         Error::Step(mut step) => {
             step.field = step.field.as_deref().map(method);
             Error::Step(step)
@@ -43,11 +47,16 @@ pub(super) fn rename(error: Error, first_mount: usize) -> Error {
 
 /// The text with a field at its beginning renamed; what is below the field stays.
 fn method(text: &str, first_mount: usize) -> String {
-    if let Some(renamed) = text.strip_prefix("mounts[").and_then(|rest| mount(rest, first_mount)) {
+    if let Some(renamed) = text
+        .strip_prefix("mounts[")
+        .and_then(|rest| mount(rest, first_mount))
+    {
         return renamed;
     }
     for (field, method) in METHODS {
-        let Some(rest) = text.strip_prefix(field) else { continue };
+        let Some(rest) = text.strip_prefix(field) else {
+            continue;
+        };
         if rest.is_empty() || rest.starts_with(['[', '.', ':']) {
             return format!("{method}{rest}");
         }
@@ -58,10 +67,12 @@ fn method(text: &str, first_mount: usize) -> String {
 /// The mount's place among those that the builder was given.
 fn mount(rest: &str, first_mount: usize) -> Option<String> {
     let (index, rest) = rest.split_once(']')?;
-    Some(match index.parse::<usize>().ok()?.checked_sub(first_mount) {
-        Some(index) => format!("mount[{index}]{rest}"),
-        None => format!("default_mounts{rest}"),
-    })
+    Some(
+        match index.parse::<usize>().ok()?.checked_sub(first_mount) {
+            Some(index) => format!("mount[{index}]{rest}"),
+            None => format!("default_mounts{rest}"),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -79,7 +90,10 @@ mod tests {
             ("mounts[1].type", "default_mounts.type"),
             ("linux.uidMappings[0].size", "uid_map[0].size"),
             ("root.readonly", "root"),
-            ("linux.resources.memory.swappiness", "limits.memory.swappiness"),
+            (
+                "linux.resources.memory.swappiness",
+                "limits.memory.swappiness",
+            ),
             ("rootless", "rootless"),
         ] {
             assert_eq!(method(field, 2), expected);

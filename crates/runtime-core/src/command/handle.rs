@@ -20,7 +20,11 @@ pub(super) struct Handle {
 
 impl Handle {
     pub(super) fn new(pid: u32, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd, status: Mutex::new(None) }
+        Self {
+            pid,
+            pidfd,
+            status: Mutex::new(None),
+        }
     }
 
     /// How it ended, if it was reaped.
@@ -41,9 +45,10 @@ impl Handle {
                 *known = Some(status);
                 Ok(status)
             }
-            Err(errno) if errno != Errno::CHILD => {
-                Err(Error::system(format!("wait for process {}", self.pid), errno))
-            }
+            Err(errno) if errno != Errno::CHILD => Err(Error::system(
+                format!("wait for process {}", self.pid),
+                errno,
+            )),
             _ => {
                 let message = format!(
                     "process {} was reaped by somebody else: SIGCHLD is ignored, or another part of \
@@ -78,6 +83,9 @@ impl Entered {
 
     pub(super) fn unreaped(&self) -> Vec<Arc<Handle>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter_map(Weak::upgrade).filter(|one| one.status().is_none()).collect()
+        all.iter()
+            .filter_map(Weak::upgrade)
+            .filter(|one| one.status().is_none())
+            .collect()
     }
 }

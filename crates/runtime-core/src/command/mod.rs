@@ -53,6 +53,22 @@ pub use stdio::{Stdio, TerminalSize};
 /// The caller may have any number of threads. Nothing of its own changes: working directory, umask,
 /// limits, environment, signal mask, descriptors.
 ///
+/// Any user can run something in a user namespace, here in a read-only view of the host's own files:
+///
+/// ```
+/// use orlop::{Command, Root};
+///
+/// let output = Command::new("/bin/sh")
+///     .args(["-c", "echo pid $$"])
+///     .root(Root::pivot("/").read_only())
+///     .map_self_to_root()
+///     .output()?;
+/// assert_eq!(output.stdout, b"pid 1\n");
+/// # Ok::<(), orlop::Error>(())
+/// ```
+///
+/// A privileged caller can set more apart:
+///
 /// ```no_run
 /// use orlop::{Command, Mount, Root, cgroups::{Bytes, Limits}};
 /// use std::time::Duration;
@@ -115,20 +131,34 @@ impl Command {
     /// A caller without privilege may map its own user and group alone, or what `/etc/subuid` and
     /// `/etc/subgid` give it (with Debian's package uidmap).
     pub fn uid_map(mut self, inside: u32, outside: u32, count: u32) -> Self {
-        self.uid_map.push(IdMapping { container_id: inside, host_id: outside, size: count });
+        self.uid_map.push(IdMapping {
+            container_id: inside,
+            host_id: outside,
+            size: count,
+        });
         self
     }
 
     /// As [`uid_map`](Self::uid_map), for groups.
     pub fn gid_map(mut self, inside: u32, outside: u32, count: u32) -> Self {
-        self.gid_map.push(IdMapping { container_id: inside, host_id: outside, size: count });
+        self.gid_map.push(IdMapping {
+            container_id: inside,
+            host_id: outside,
+            size: count,
+        });
         self
     }
 
     /// A user namespace in which the caller's own user and group are root, and nobody else is there:
     /// what any unprivileged caller can have.
     pub fn map_self_to_root(mut self) -> Self {
-        let own = |host_id| vec![IdMapping { container_id: 0, host_id, size: 1 }];
+        let own = |host_id| {
+            vec![IdMapping {
+                container_id: 0,
+                host_id,
+                size: 1,
+            }]
+        };
         self.uid_map = own(rustix::process::geteuid().as_raw());
         self.gid_map = own(rustix::process::getegid().as_raw());
         self

@@ -38,7 +38,10 @@ enum Kind {
 impl Mount {
     fn new(kind: &str, target: PathBuf, options: &[&str]) -> Self {
         Self {
-            kind: Kind::FileSystem { kind: kind.to_owned(), source: kind.to_owned() },
+            kind: Kind::FileSystem {
+                kind: kind.to_owned(),
+                source: kind.to_owned(),
+            },
             target,
             options: options.iter().map(|&option| option.to_owned()).collect(),
         }
@@ -57,7 +60,14 @@ impl Mount {
 
     /// Terminals of the sandbox's own (`pts(4)`).
     pub fn devpts(target: impl Into<PathBuf>) -> Self {
-        let options = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
+        let options = [
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+            "gid=5",
+        ];
         Self::new("devpts", target.into(), &options)
     }
 
@@ -69,12 +79,18 @@ impl Mount {
     /// The sandbox's own cgroup, read-only (`cgroups(7)`). Without one of its own, what the caller
     /// sees.
     pub fn cgroup(target: impl Into<PathBuf>) -> Self {
-        Self::new("cgroup", target.into(), &["nosuid", "noexec", "nodev", "relatime", "ro"])
+        Self::new(
+            "cgroup",
+            target.into(),
+            &["nosuid", "noexec", "nodev", "relatime", "ro"],
+        )
     }
 
     /// An empty file system in memory (`tmpfs(5)`).
     pub fn tmpfs(target: impl Into<PathBuf>) -> Tmpfs {
-        Tmpfs { mount: Self::new("tmpfs", target.into(), &["nosuid", "nodev"]) }
+        Tmpfs {
+            mount: Self::new("tmpfs", target.into(), &["nosuid", "nodev"]),
+        }
     }
 
     /// A file or directory of the caller's. A relative source counts from the caller's working
@@ -97,9 +113,18 @@ impl Mount {
         source: impl Into<String>,
         target: impl Into<PathBuf>,
     ) -> FileSystem {
-        let kind = Kind::FileSystem { kind: kind.into(), source: source.into() };
+        let kind = Kind::FileSystem {
+            kind: kind.into(),
+            source: source.into(),
+        };
         let options = ["nosuid", "nodev"].map(str::to_owned).into();
-        FileSystem { mount: Self { kind, target: target.into(), options } }
+        FileSystem {
+            mount: Self {
+                kind,
+                target: target.into(),
+                options,
+            },
+        }
     }
 
     pub(super) fn target(&self) -> &Path {
@@ -151,7 +176,8 @@ impl Tmpfs {
 
     /// Owner of its root directory, in the sandbox.
     pub fn owner(self, uid: u32, gid: u32) -> Self {
-        self.option(format!("uid={uid}")).option(format!("gid={gid}"))
+        self.option(format!("uid={uid}"))
+            .option(format!("gid={gid}"))
     }
 
     /// Lets no program in it be executed.
@@ -231,7 +257,13 @@ impl From<Bind> for Mount {
             .map(|(_, one, all)| if bind.recursive { all } else { one }.to_owned())
             .collect();
         options.push(if bind.recursive { "rbind" } else { "bind" }.to_owned());
-        Self { kind: Kind::Bind { source: bind.source }, target: bind.target, options }
+        Self {
+            kind: Kind::Bind {
+                source: bind.source,
+            },
+            target: bind.target,
+            options,
+        }
     }
 }
 

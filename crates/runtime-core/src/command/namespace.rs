@@ -30,8 +30,15 @@ pub enum Namespace {
 }
 
 impl Namespace {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Pid, Self::Uts, Self::Mount, Self::Ipc, Self::Network, Self::User, Self::Cgroup];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Pid,
+        Self::Uts,
+        Self::Mount,
+        Self::Ipc,
+        Self::Network,
+        Self::User,
+        Self::Cgroup,
+    ];
 
     /// The `CLONE_NEW*` flag.
     pub(super) const fn flag(self) -> u32 {
@@ -113,7 +120,11 @@ pub(super) fn open(namespace: Namespace, path: &Path) -> Result<Arc<OwnedFd>> {
 }
 
 /// Makes sure that a descriptor stands for a namespace of that kind.
-pub(super) fn check(namespace: Namespace, fd: BorrowedFd<'_>, name: &dyn fmt::Display) -> Result<()> {
+pub(super) fn check(
+    namespace: Namespace,
+    fd: BorrowedFd<'_>,
+    name: &dyn fmt::Display,
+) -> Result<()> {
     if sys::namespace_kind(fd) == Some(namespace.flag()) {
         return Ok(());
     }

@@ -22,12 +22,16 @@ use crate::spec::Seccomp;
 
 /// A checked and compiled [`Command`](super::Command). Cheap to clone, and to share between threads.
 ///
-/// ```no_run
+/// ```
 /// use orlop::{Command, Root};
 ///
-/// let check = Command::new("/bin/check").root(Root::pivot("/srv/check").read_only()).build()?;
-/// for _ in 0..100 {
-///     assert!(check.status()?.success());
+/// let upper = Command::new("tr")
+///     .args(["a-z", "A-Z"])
+///     .root(Root::pivot("/").read_only())
+///     .map_self_to_root()
+///     .build()?;
+/// for word in ["one", "two"] {
+///     assert_eq!(upper.output_with(word.as_bytes())?.stdout, word.to_uppercase().as_bytes());
 /// }
 /// # Ok::<(), orlop::Error>(())
 /// ```
@@ -82,7 +86,9 @@ impl Prepared {
     pub fn spawn(&self) -> Result<Child> {
         let inherit = |stream: &Option<Stdio>| stream.clone().unwrap_or(Stdio::inherit());
         let process = &self.0.process;
-        self.start(&streams(process, || Streams::Separate(process.streams.each_ref().map(inherit))))
+        self.start(&streams(process, || {
+            Streams::Separate(process.streams.each_ref().map(inherit))
+        }))
     }
 
     /// Runs a sandbox until its program ends.
@@ -115,14 +121,28 @@ impl Prepared {
     }
 
     fn start(&self, streams: &Streams) -> Result<Child> {
-        let Inner { plan, program, filter, host, joined, cgroup, tree, process, .. } = &*self.0;
+        let Inner {
+            plan,
+            program,
+            filter,
+            host,
+            joined,
+            cgroup,
+            tree,
+            process,
+            ..
+        } = &*self.0;
         let cgroup = match cgroup {
             Some(choice) => Some(Arc::new(choice.make(&host.cgroups)?)),
             None => None,
         };
         let mut ends = Ends::open(streams)?;
         let inputs = Inputs {
-            given: joined.iter().map(|fd| fd.as_fd()).chain(ends.theirs()).collect(),
+            given: joined
+                .iter()
+                .map(|fd| fd.as_fd())
+                .chain(ends.theirs())
+                .collect(),
             cgroup: cgroup.as_deref().map(|own| &own.cgroup),
             filter: filter.as_ref(),
             ..Inputs::default()
@@ -139,23 +159,43 @@ impl Prepared {
             Tree::PidNamespace => Reach::PidNamespace,
             Tree::Cgroup => Reach::Cgroup,
         };
-        let sandbox = Sandbox { prepared: self.clone(), cgroup, entered: Arc::default() };
+        let sandbox = Sandbox {
+            prepared: self.clone(),
+            cgroup,
+            entered: Arc::default(),
+        };
         Child::new(born, sandbox, reach, process, &mut ends, caller.terminal)
     }
 
     /// Starts a further process in a sandbox of this kind.
-    pub(super) fn enter(&self, sandbox: &Sandbox, target: &OwnedFd, process: &Process) -> Result<Child> {
-        let Inner { plan, seccomp, filter, host, .. } = &*self.0;
+    pub(super) fn enter(
+        &self,
+        sandbox: &Sandbox,
+        target: &OwnedFd,
+        process: &Process,
+    ) -> Result<Child> {
+        let Inner {
+            plan,
+            seccomp,
+            filter,
+            host,
+            ..
+        } = &*self.0;
         if !self.0.enterable {
             let message = "can't enter a sandbox without a mount namespace of its own: its root is out of reach";
-            return Err(Error::WrongState { message: message.to_owned() });
+            return Err(Error::WrongState {
+                message: message.to_owned(),
+            });
         }
         let inherit = |stream: &Option<Stdio>| stream.clone().unwrap_or(Stdio::inherit());
-        let streams = streams(process, || Streams::Separate(process.streams.each_ref().map(inherit)));
-        let separate = matches!(streams, Streams::Separate(_));
-        let directories = sandbox.cgroup.as_deref().map(|own| {
-            own.v1_directories().map(Path::to_owned).collect()
+        let streams = streams(process, || {
+            Streams::Separate(process.streams.each_ref().map(inherit))
         });
+        let separate = matches!(streams, Streams::Separate(_));
+        let directories = sandbox
+            .cgroup
+            .as_deref()
+            .map(|own| own.v1_directories().map(Path::to_owned).collect());
         let join = JoinOptions {
             namespaces: plan.new_namespaces | plan.joined_namespaces,
             seccomp: seccomp.clone(),
@@ -175,10 +215,17 @@ impl Prepared {
             ..Inputs::default()
         };
         let mut caller = Entering::default();
-        let born = spawn::spawn(&entry, &inputs, &mut caller)
-            .map_err(|error| fields::rename(error, 0))?;
+        let born =
+            spawn::spawn(&entry, &inputs, &mut caller).map_err(|error| fields::rename(error, 0))?;
         drop(inputs);
-        Child::new(born, sandbox.clone(), Reach::Alone, process, &mut ends, caller.terminal)
+        Child::new(
+            born,
+            sandbox.clone(),
+            Reach::Alone,
+            process,
+            &mut ends,
+            caller.terminal,
+        )
     }
 }
 

@@ -225,7 +225,11 @@ impl Process {
                 username: None,
             },
             args: self.args.clone(),
-            env: self.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            env: self
+                .env
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
             cwd: absolute("current_dir", &self.cwd)?,
             capabilities: Some(self.capability_sets()),
             rlimits: self.rlimits.iter().map(rlimit).collect(),
@@ -241,16 +245,32 @@ impl Process {
             return Err(Error::invalid("current_dir", message));
         }
         let ids = [("user", self.uid), ("user", self.gid)];
-        for (field, id) in ids.into_iter().chain(self.groups.iter().map(|id| ("groups", *id))) {
+        for (field, id) in ids
+            .into_iter()
+            .chain(self.groups.iter().map(|id| ("groups", *id)))
+        {
             if id == u32::MAX {
-                return Err(Error::invalid(field, format!("{id} is no valid user or group id")));
+                return Err(Error::invalid(
+                    field,
+                    format!("{id} is no valid user or group id"),
+                ));
             }
         }
-        if let Some((name, _)) = self.env.iter().find(|(name, _)| name.is_empty() || name.contains('=')) {
-            return Err(Error::invalid("env", format!("{name:?} is no name of a variable")));
+        if let Some((name, _)) = self
+            .env
+            .iter()
+            .find(|(name, _)| name.is_empty() || name.contains('='))
+        {
+            return Err(Error::invalid(
+                "env",
+                format!("{name:?} is no name of a variable"),
+            ));
         }
         const NAMES: [&str; 3] = ["stdin", "stdout", "stderr"];
-        let chosen = NAMES.into_iter().zip(&self.streams).find(|(_, stream)| stream.is_some());
+        let chosen = NAMES
+            .into_iter()
+            .zip(&self.streams)
+            .find(|(_, stream)| stream.is_some());
         match (self.pty, chosen) {
             (Some(_), Some((name, _))) => {
                 let message = "the terminal is in its place; leave out one of the two";
@@ -262,8 +282,16 @@ impl Process {
 
     /// Root has what is permitted when it executes a file; anybody else only what is ambient.
     fn capability_sets(&self) -> spec::Capabilities {
-        let all: Vec<String> = self.capabilities.iter().map(|one| one.name().to_owned()).collect();
-        let kept = if self.uid == 0 { Vec::new() } else { all.clone() };
+        let all: Vec<String> = self
+            .capabilities
+            .iter()
+            .map(|one| one.name().to_owned())
+            .collect();
+        let kept = if self.uid == 0 {
+            Vec::new()
+        } else {
+            all.clone()
+        };
         spec::Capabilities {
             bounding: all.clone(),
             effective: all.clone(),

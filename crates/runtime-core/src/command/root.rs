@@ -21,13 +21,21 @@ impl Root {
     /// Enters it with `pivot_root(2)`: the caller's own tree is not in the sandbox's mount namespace
     /// at all.
     pub fn pivot(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), chroot: false, read_only: false }
+        Self {
+            path: path.into(),
+            chroot: false,
+            read_only: false,
+        }
     }
 
     /// Enters it with `chroot(2)`: for callers whose own root is a ramfs, and for sandboxes
     /// without a mount namespace. Less safe: the caller's tree is still there, below.
     pub fn chroot(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), chroot: true, read_only: false }
+        Self {
+            path: path.into(),
+            chroot: true,
+            read_only: false,
+        }
     }
 
     /// Lets nobody in the sandbox write to it. Needs a mount namespace of its own.

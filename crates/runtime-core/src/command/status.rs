@@ -28,7 +28,10 @@ pub(super) fn encode(ended: &WaitIdStatus) -> process::ExitStatus {
 impl ExitStatus {
     /// `killed` says whether it was told to end because of its time.
     pub(super) fn new(status: process::ExitStatus, killed: bool) -> Self {
-        Self { status, timed_out: killed && status.signal() == Some(libc::SIGKILL) }
+        Self {
+            status,
+            timed_out: killed && status.signal() == Some(libc::SIGKILL),
+        }
     }
 
     /// Whether it ended with status 0.

@@ -70,7 +70,10 @@ pub struct TerminalSize {
 impl Default for TerminalSize {
     /// 24 lines of 80 characters.
     fn default() -> Self {
-        Self { rows: 24, columns: 80 }
+        Self {
+            rows: 24,
+            columns: 80,
+        }
     }
 }
 
@@ -115,7 +118,9 @@ pub(super) struct Ends {
 impl Ends {
     pub(super) fn open(streams: &Streams) -> Result<Self> {
         let mut ends = Self::default();
-        let Streams::Separate(streams) = streams else { return Ok(ends) };
+        let Streams::Separate(streams) = streams else {
+            return Ok(ends);
+        };
         for (number, Stdio(stream)) in streams.iter().enumerate() {
             let theirs = match stream {
                 Stream::Inherit => Theirs::Inherited(number),
@@ -124,7 +129,11 @@ impl Ends {
                 Stream::Piped => {
                     let (read, write) =
                         pipe_with(PipeFlags::CLOEXEC).context(|| "make a pipe".to_owned())?;
-                    let (theirs, ours) = if number == 0 { (read, write) } else { (write, read) };
+                    let (theirs, ours) = if number == 0 {
+                        (read, write)
+                    } else {
+                        (write, read)
+                    };
                     ends.ours[number] = Some(ours);
                     Theirs::Own(theirs)
                 }

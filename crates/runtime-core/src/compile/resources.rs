@@ -84,7 +84,6 @@ fn set_memory(limits: &mut Limits, memory: &Memory) -> Result<()> {
     to.limit = bytes(memory.limit);
     to.reservation = bytes(memory.reservation);
     to.swap = bytes(memory.swap);
-    to.kernel = bytes(memory.kernel);
     to.kernel_tcp = bytes(memory.kernel_tcp);
     to.disable_oom_killer = memory.disable_oom_killer.filter(|disable| *disable);
     to.check_before_update = memory.check_before_update.unwrap_or_default();

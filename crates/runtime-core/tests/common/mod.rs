@@ -1,7 +1,7 @@
 //! What the tests of real sandboxes share: a root file system, and a way to say that a test can't
 //! run here.
-// Each test program uses some of it.
-#![allow(dead_code, unreachable_pub)]
+// Each test program uses some of it, and here too a failed call ends the test.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::fs;
 use std::io::Write;
@@ -26,7 +26,9 @@ macro_rules! need_root {
 }
 
 pub fn is_root() -> bool {
-    fs::read_to_string("/proc/self/status").unwrap().contains("\nUid:\t0\t0\t")
+    fs::read_to_string("/proc/self/status")
+        .unwrap()
+        .contains("\nUid:\t0\t0\t")
 }
 
 pub fn skipped(test: &str, reason: &str) {
@@ -41,9 +43,9 @@ pub fn skipped(test: &str, reason: &str) {
 
 /// Programs of the root file system, all of them busybox.
 const APPLETS: [&str; 32] = [
-    "sh", "true", "false", "cat", "echo", "env", "hostname", "id", "ip", "kill", "ls", "mount", "ps",
-    "pwd", "sleep", "stat", "touch", "tty", "umask", "wc", "yes", "head", "mkdir", "mknod", "dd", "stty",
-    "nproc", "grep", "readlink", "ipcs", "test", "nc",
+    "sh", "true", "false", "cat", "echo", "env", "hostname", "id", "ip", "kill", "ls", "mount",
+    "ps", "pwd", "sleep", "stat", "touch", "tty", "umask", "wc", "yes", "head", "mkdir", "mknod",
+    "dd", "stty", "nproc", "grep", "readlink", "ipcs", "test", "nc",
 ];
 
 /// A root file system of busybox in a folder of its own, removed in the end.
@@ -52,8 +54,11 @@ pub struct Rootfs(PathBuf);
 impl Rootfs {
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("orlop-command-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "orlop-command-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let root = std::env::temp_dir().join(name);
         for dir in ["bin", "etc", "proc", "dev", "sys", "tmp"] {
             fs::create_dir_all(root.join(dir)).unwrap();
@@ -62,8 +67,11 @@ impl Rootfs {
         for applet in APPLETS {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
-        fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n")
-            .unwrap();
+        fs::write(
+            root.join("etc/passwd"),
+            "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n",
+        )
+        .unwrap();
         Self(root)
     }
 
@@ -73,7 +81,9 @@ impl Rootfs {
 
     /// A program in this root, with the default mounts.
     pub fn command(&self, program: &str) -> Command {
-        Command::new(program).root(Root::pivot(&self.0)).default_mounts()
+        Command::new(program)
+            .root(Root::pivot(&self.0))
+            .default_mounts()
     }
 
     /// A script in this root, with the default mounts.
@@ -101,7 +111,11 @@ impl Drop for Rootfs {
 pub fn say(command: &Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{error}"));
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{}: {stdout}{stderr}", output.status);
+    assert!(
+        output.status.success(),
+        "{}: {stdout}{stderr}",
+        output.status
+    );
     stdout.trim_end().to_owned()
 }
 
@@ -117,7 +131,8 @@ pub fn open_files() -> Vec<String> {
             let target = fs::read_link(entry.path()).ok()?;
             // The list itself is open while it is read.
             let own = format!("/proc/{}/fd", std::process::id());
-            (target != Path::new(&own)).then(|| format!("{} {}", entry.file_name().display(), target.display()))
+            (target != Path::new(&own))
+                .then(|| format!("{} {}", entry.file_name().to_string_lossy(), target.display()))
         })
         .collect();
     all.sort();
@@ -128,7 +143,11 @@ pub fn open_files() -> Vec<String> {
 pub fn own_mounts() -> Vec<String> {
     let tag = format!("orlop-command-{}-", std::process::id());
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    mounts.lines().filter(|line| line.contains(&tag)).map(str::to_owned).collect()
+    mounts
+        .lines()
+        .filter(|line| line.contains(&tag))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Cgroups whose names begin as those that this process gives to sandboxes.
@@ -139,7 +158,9 @@ pub fn own_cgroups() -> Vec<PathBuf> {
         let own = one.own_path();
         [own.parent().map(Path::to_path_buf), Some(own)]
     });
-    let lists = places.flatten().filter_map(|place| fs::read_dir(place).ok());
+    let lists = places
+        .flatten()
+        .filter_map(|place| fs::read_dir(place).ok());
     let entries = lists.flat_map(|list| list.flatten());
     entries
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
@@ -165,7 +186,12 @@ pub fn zombies() -> Vec<String> {
     let stats = list.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
     stats
         .filter(|stat| {
-            let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+            let fields: Vec<_> = stat
+                .rsplit(')')
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+                .collect();
             fields.first() == Some(&"Z") && fields.get(1) == Some(&own.as_str())
         })
         .collect()

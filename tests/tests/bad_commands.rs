@@ -1,0 +1,274 @@
+//! Commands that make no sense, and state that is damaged: one line that names what is wrong, the
+//! right exit code, and nothing left behind.
+
+use orlop_tests::{Container, Fixture, test_name};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn id_taken() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle().args(&["sleep", "60"]).written();
+    let container = fixture.container(&bundle);
+    container.create().ok();
+    fixture.track(&container);
+    let pid = container.pid();
+    container
+        .create()
+        .fails_naming(&[])
+        .says("container with given ID already exists");
+    assert_eq!(
+        (container.status().as_str(), container.pid()),
+        ("created", pid)
+    );
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn id_not_a_name() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle();
+    let verbs = ["create", "start", "state", "kill", "delete", "exec"];
+    for id in ["a/b", "..", ".", "", "a b", "../../etc", "a\nb", "é"] {
+        for verb in verbs {
+            let call = Container::new(fixture.runtime(), id, &bundle).call(verb);
+            let output = if verb == "exec" {
+                call.arg("true")
+            } else {
+                call
+            }
+            .run();
+            assert_ne!(output.code(), 0, "an id `{id}` is none: {output}");
+            assert_eq!(output.stderr.lines().count(), 1, "one line: {output}");
+        }
+    }
+    fixture.assert_clean();
+}
+
+#[test]
+fn verbs_of_an_unknown_id() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle());
+    // Without a single container there may be no state root either.
+    for verb in ["start", "state", "kill", "delete", "ps"] {
+        container
+            .call(verb)
+            .run()
+            .fails_naming(&[])
+            .says("container does not exist");
+    }
+    container
+        .exec(&["true"])
+        .fails_with(255, &[])
+        .says("container does not exist");
+    fixture.assert_clean();
+}
+
+#[test]
+fn signal_unknown() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    for signal in ["FISH", "SIGFISH", "0x9", "-1", "65", "999999999999"] {
+        container
+            .call_with("kill", &[])
+            .arg("--")
+            .arg(signal)
+            .run()
+            .fails_naming(&["signal", signal]);
+    }
+    assert_eq!(container.status(), "created");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn kill_of_a_stopped_container() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["true"]).written());
+    container.create().ok();
+    container.start().ok();
+    container.wait_for("stopped");
+    container
+        .kill("TERM")
+        .fails_naming(&[])
+        .says("container not running");
+    container.delete().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn start_twice() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    container.start().fails_naming(&["start"]);
+    assert_eq!(container.status(), "running");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn exec_in_a_stopped_container() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["true"]).written());
+    container.create().ok();
+    container.start().ok();
+    container.wait_for("stopped");
+    let output = container.exec(&["true"]);
+    output
+        .fails_with(255, &[])
+        .says("cannot exec in a stopped container");
+    container.delete().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn exec_of_a_missing_program() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    let output = container.exec(&["fish"]);
+    output
+        .fails_with(255, &["fish"])
+        .says("executable file not found in $PATH");
+    container
+        .exec(&["/bin/fish"])
+        .fails_with(255, &["/bin/fish", "no such file or directory"]);
+    container
+        .exec(&["/etc/passwd"])
+        .fails_with(255, &["/etc/passwd", "permission denied"]);
+    assert_eq!(container.status(), "running");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn console_socket_absent() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture
+        .bundle()
+        .set("/process/terminal", json!(true))
+        .written();
+    let container = fixture.container(&bundle);
+    container.create().fails_naming(&["console"]);
+    fixture.assert_clean();
+    let nowhere = fixture.file("nowhere.sock");
+    container
+        .call_with("create", &["--console-socket", nowhere.to_str().unwrap()])
+        .run()
+        .fails_naming(&["nowhere.sock", "no such file or directory"]);
+    fixture.assert_clean();
+    let plain = fixture.file("plain");
+    fs::write(&plain, "").unwrap();
+    container
+        .call_with("create", &["--console-socket", plain.to_str().unwrap()])
+        .run()
+        .fails_naming(&["plain"]);
+    fixture.assert_clean();
+}
+
+#[test]
+fn pid_file_in_a_missing_folder() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle());
+    container
+        .call_with("create", &["--pid-file", "/nowhere/pid"])
+        .run()
+        .fails_naming(&["/nowhere/pid", "no such file or directory"]);
+    fixture.assert_clean();
+}
+
+#[test]
+fn state_root_is_a_file() {
+    let fixture = Fixture::new(test_name!());
+    let root = fixture.runtime().root().to_path_buf();
+    fs::write(&root, "").unwrap();
+    let output = fixture.container(&fixture.bundle()).create();
+    output.fails_naming(&[&root.to_string_lossy(), "not a directory"]);
+    fs::remove_file(&root).unwrap();
+    fixture.assert_clean();
+}
+
+#[test]
+fn hook_fails_at_start() {
+    let fixture = Fixture::new(test_name!());
+    let hooks = json!({ "startContainer": [{ "path": "/bin/false" }] });
+    let container = fixture.container(&fixture.bundle().set("/hooks", hooks).written());
+    container.create().ok();
+    fixture.track(&container);
+    container
+        .start()
+        .fails_naming(&["startContainer", "/bin/false"]);
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn privileges_missing() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle();
+    for capability in ["sys_admin", "mknod", "sys_chroot", "setpcap"] {
+        let without = format!("-{capability}");
+        let runtime =
+            fixture
+                .runtime()
+                .clone()
+                .with_prefix(&["setpriv", "--bounding-set", &without]);
+        let id = format!("{}-{capability}", fixture.tag());
+        let container = Container::new(&runtime, &id, &bundle);
+        let output = container.create();
+        if output.status.success() {
+            // Nothing in this bundle needed it.
+            container.delete_force().ok();
+        } else {
+            output.fails_naming(&["operation not permitted"]);
+        }
+        fixture.assert_clean();
+    }
+}
+
+/// Every file of a container's state, damaged in the same way.
+fn damage(folder: &Path, how: impl Fn(&Path)) {
+    for entry in fs::read_dir(folder).expect("list the container's state") {
+        let path = entry.expect("list the container's state").path();
+        if path.is_file() {
+            how(&path);
+        }
+    }
+}
+
+#[test]
+fn state_torn() {
+    type Damage = fn(&Path);
+    let ways: [(&str, Damage); 5] = [
+        ("halved", |path| {
+            let whole = fs::read(path).unwrap();
+            fs::write(path, &whole[..whole.len() / 2]).unwrap();
+        }),
+        ("emptied", |path| fs::write(path, "").unwrap()),
+        ("noise", |path| fs::write(path, [0xff; 100]).unwrap()),
+        ("another", |path| fs::write(path, "{\"fish\": 1}").unwrap()),
+        ("removed", |path| fs::remove_file(path).unwrap()),
+    ];
+    for (name, way) in ways {
+        let fixture = Fixture::new(&format!("{}_{name}", test_name!()));
+        let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+        container.create().ok();
+        container.start().ok();
+        fixture.track(&container);
+        damage(&fixture.runtime().root().join(container.id()), way);
+        container
+            .call("state")
+            .run()
+            .fails_naming(&[container.id()]);
+        let list = fixture.runtime().command("list").run();
+        assert!(!list.stderr.contains("panicked"), "{list}");
+        container.delete_force().ok();
+        fixture.assert_clean();
+    }
+}
