@@ -248,6 +248,40 @@ fn namespaces_are_joined_by_path_and_by_descriptor() {
 }
 
 #[test]
+fn the_namespaces_of_ids_and_mounts_are_joined() {
+    need_root!();
+    let rootfs = Rootfs::new();
+    let first = rootfs
+        .command("/bin/sleep")
+        .arg("100")
+        .uid_map(0, 100_000, 2000)
+        .gid_map(0, 100_000, 2000)
+        .spawn()
+        .unwrap();
+    let file = |name: &str| format!("/proc/{}/ns/{name}", first.id());
+    let theirs = rootfs
+        .script("id -u; cat /proc/self/uid_map; readlink /proc/self/ns/user")
+        .user(1000, 1000)
+        .namespace(Namespace::User, Isolation::join(file("user")));
+    let inode = fs::read_link(file("user")).unwrap();
+    let said = say(&theirs);
+    let fields: Vec<_> = said.split_whitespace().collect();
+    assert_eq!(
+        fields,
+        ["1000", "0", "100000", "2000", &inode.to_string_lossy()]
+    );
+    let both = Command::new("/bin/sh")
+        .args(["-c", "ls /; readlink /proc/self/ns/mnt"])
+        .root(Root::chroot(rootfs.path()))
+        .mount(Mount::proc("/proc"))
+        .namespace(Namespace::User, Isolation::join(file("user")))
+        .namespace(Namespace::Mount, Isolation::join(file("mnt")));
+    let inode = fs::read_link(file("mnt")).unwrap();
+    let expected = format!("bin\ndev\netc\nproc\nsys\ntmp\n{}", inode.display());
+    assert_eq!(say(&both), expected);
+}
+
+#[test]
 fn a_user_namespace_maps_ids() {
     need_root!();
     let rootfs = Rootfs::new();

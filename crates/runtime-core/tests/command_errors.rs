@@ -17,7 +17,7 @@ fn command() -> Command {
 
 #[track_caller]
 fn refused(command: &Command, field: &str, words: &str) {
-    let error = command.build().map(|_| ()).unwrap_err();
+    let error = command.build().expect_err(words);
     let text = error.to_string();
     assert!(text.starts_with(&format!("{field}: ")), "{field}: {text}");
     assert!(text.contains(words), "{words}: {text}");
@@ -34,6 +34,26 @@ fn what_is_missing_is_named() {
         "missing",
     );
     refused(&command().uid_map(0, 1000, 1), "gid_map", "missing");
+}
+
+#[test]
+fn only_a_directory_becomes_the_root() {
+    let at = |path: &str| Command::new("x").root(Root::pivot(path));
+    refused(
+        &at("/nowhere"),
+        "root",
+        "look at /nowhere: No such file or directory",
+    );
+    refused(
+        &at("/etc/passwd"),
+        "root",
+        "/etc/passwd is a symbolic link or no directory",
+    );
+    refused(
+        &at("/proc/self/root"),
+        "root",
+        "/proc/self/root is a symbolic link",
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::cgroup::Choice;
 use super::namespace::{self, Isolation, Namespace};
 use super::prepared::{Inner, Prepared, Tree};
 use super::{Capability, Command, Root, absolute, fields};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::idmap;
 use crate::options::Options;
@@ -24,7 +24,7 @@ const UNNAMED_CGROUP: &str = "orlop";
 pub(super) fn build(command: &Command) -> Result<Prepared> {
     let host = Host::probe()?;
     let resolved = Resolved::new(command)?;
-    resolved.check()?;
+    resolved.check(&host)?;
     let mut cgroup = resolved.cgroup();
     let spec = resolved.spec(cgroup.is_some())?;
     let first_mount = spec.mounts.len() - command.mounts.len();
@@ -124,33 +124,60 @@ impl<'a> Resolved<'a> {
         self.is_new(namespace) || self.joined.iter().any(|(joined, _)| *joined == namespace)
     }
 
-    /// What only makes sense together.
-    fn check(&self) -> Result<()> {
-        let command = self.command;
-        if !self.is_private(Namespace::Mount) {
-            let needs = |field: &str| {
-                let message = "needs a mount namespace of the sandbox's own: namespace(mount)";
-                Err(Error::invalid(field, message))
-            };
-            if !self.root.chroot {
-                return needs("root: pivot_root");
-            }
-            if self.root.read_only {
-                return needs("root: read_only");
-            }
-            if command.default_mounts {
-                return needs("default_mounts");
-            }
-            if !command.mounts.is_empty() {
-                return needs("mount");
-            }
-        }
-        if command.hostname.is_some() && !self.is_private(Namespace::Uts) {
+    /// What only makes sense together, and for this caller.
+    fn check(&self, host: &Host) -> Result<()> {
+        self.check_privilege(host)?;
+        self.check_root()?;
+        self.check_mounts()?;
+        if self.command.hostname.is_some() && !self.is_private(Namespace::Uts) {
             let message = "needs a UTS namespace of the sandbox's own: namespace(uts)";
             return Err(Error::invalid("hostname", message));
         }
         self.check_terminal()?;
         self.check_ids()
+    }
+
+    /// Any user may make a user namespace, and then the others in it.
+    fn check_privilege(&self, host: &Host) -> Result<()> {
+        let user = self.is_private(Namespace::User);
+        let first = Namespace::ALL.into_iter().find(|one| self.is_private(*one));
+        match first {
+            Some(namespace) if !user && !host.is_privileged() => {
+                let message =
+                    "an unprivileged caller needs a user namespace first: map_self_to_root";
+                Err(Error::invalid(format!("namespace({namespace})"), message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A link could be made to lead elsewhere until the sandbox is spawned.
+    fn check_root(&self) -> Result<()> {
+        let path = &self.root.path;
+        let found = path
+            .symlink_metadata()
+            .context(|| format!("root: look at {}", path.display()))?;
+        if found.is_dir() {
+            return Ok(());
+        }
+        let message = format!("{} is a symbolic link or no directory", path.display());
+        Err(Error::invalid("root", message))
+    }
+
+    fn check_mounts(&self) -> Result<()> {
+        let needs = |what: &str| {
+            let message = "needs a mount namespace of the sandbox's own: namespace(mount)";
+            Err(Error::invalid(what, message))
+        };
+        let command = self.command;
+        match self.is_private(Namespace::Mount) {
+            true => Ok(()),
+            false if !self.root.chroot => needs("root: pivot_root"),
+            false if self.root.read_only => needs("root: read_only"),
+            false if command.default_mounts => needs("default_mounts"),
+            false if !command.mounts.is_empty() => needs("mount"),
+            false => Ok(()),
+        }
     }
 
     fn check_terminal(&self) -> Result<()> {

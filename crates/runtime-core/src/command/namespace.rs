@@ -75,6 +75,10 @@ impl fmt::Display for Namespace {
 
 /// Where a sandbox gets one of its namespaces from.
 ///
+/// A namespace that is joined changes for all that are in it: a host name that is set, a root that is
+/// attached in a mount namespace. What runs already is better entered with
+/// [`Child::exec`](super::Child::exec).
+///
 /// ```
 /// use orlop::Isolation;
 ///

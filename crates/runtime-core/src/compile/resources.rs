@@ -31,7 +31,8 @@ pub(super) fn cgroup(compiler: &Compiler<'_>) -> Result<Option<CgroupPlan>> {
     };
     let path = compiler.linux.cgroups_path.as_deref().unwrap_or_default();
     let has_limits = limits != Limits::default();
-    if compiler.options.no_cgroup || (confined && !has_limits) {
+    let is_asked_for = has_limits || compiler.options.limits.is_some();
+    if compiler.options.no_cgroup || (confined && !is_asked_for) {
         return Ok(None);
     }
     if host.cgroups.hierarchies().is_empty() && !has_limits {

@@ -63,7 +63,13 @@ impl Rootfs {
         for dir in ["bin", "etc", "proc", "dev", "sys", "tmp"] {
             fs::create_dir_all(root.join(dir)).unwrap();
         }
-        fs::copy("/bin/busybox", root.join("bin/busybox")).expect("needs Debian's busybox-static");
+        // By another process: as long as a child of another thread had the file open for writing, it
+        // could not be executed.
+        let copied = std::process::Command::new("cp")
+            .arg("/bin/busybox")
+            .arg(root.join("bin/busybox"))
+            .status();
+        assert!(copied.unwrap().success(), "needs Debian's busybox-static");
         for applet in APPLETS {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
@@ -131,8 +137,13 @@ pub fn open_files() -> Vec<String> {
             let target = fs::read_link(entry.path()).ok()?;
             // The list itself is open while it is read.
             let own = format!("/proc/{}/fd", std::process::id());
-            (target != Path::new(&own))
-                .then(|| format!("{} {}", entry.file_name().to_string_lossy(), target.display()))
+            (target != Path::new(&own)).then(|| {
+                format!(
+                    "{} {}",
+                    entry.file_name().to_string_lossy(),
+                    target.display()
+                )
+            })
         })
         .collect();
     all.sort();

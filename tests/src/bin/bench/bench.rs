@@ -24,7 +24,27 @@ pub(crate) struct Bench {
     pub(crate) tools: Tools,
     pub(crate) view: Cgroups,
     quick: bool,
+    // Dropped in this order: what is mounted keeps the folder from being removed.
+    _roots: StateRoots,
     scratch: TempDir,
+}
+
+/// A tmpfs for state roots: on a machine of today they are below `/run`, which is one.
+struct StateRoots(PathBuf);
+
+impl StateRoots {
+    fn mount(folder: PathBuf) -> io::Result<Self> {
+        fs::create_dir(&folder)?;
+        mount("tmpfs", &folder, "tmpfs", MountFlags::empty(), None)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for StateRoots {
+    fn drop(&mut self) {
+        // The mount namespace goes with the program, so this is only for the folder's sake.
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+    }
 }
 
 /// Programs that the benchmark compiles.
@@ -47,22 +67,20 @@ impl Bench {
             linker: locate::peers_dir("forky"),
         }
         .enter()?;
-        let roots = scratch.path().join("state");
-        fs::create_dir(&roots)?;
-        // State roots are below /run, which is a tmpfs on a machine of today.
-        mount("tmpfs", &roots, "tmpfs", MountFlags::empty(), None)?;
+        let roots = StateRoots::mount(scratch.path().join("state"))?;
         let short = Bundle::create(&scratch.path().join("short"))?;
         let long = Bundle::create(&scratch.path().join("long"))?.args(&["sleep", "3600"]);
         long.write()?;
         let mut driver = Driver::new(scratch.path())?;
         Ok(Self {
-            contestants: contestant::all(options, &mut driver, &roots)?,
+            contestants: contestant::all(options, &mut driver, &roots.0)?,
             driver,
             short: short.path().to_path_buf(),
             long: long.path().to_path_buf(),
             tools,
             view,
             quick: options.quick,
+            _roots: roots,
             scratch,
         })
     }
@@ -98,13 +116,6 @@ impl Bench {
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
-    }
-
-    /// Unmounts what would keep the folder from being removed.
-    pub(crate) fn finish(self) -> io::Result<()> {
-        let roots = self.scratch.path().join("state");
-        rustix::mount::unmount(roots, rustix::mount::UnmountFlags::DETACH)?;
-        Ok(())
     }
 }
 

@@ -76,7 +76,13 @@ pub(crate) fn all(
     let mut seen = BTreeSet::new();
     let mut contestants = Vec::new();
     for (number, (name, program)) in found.into_iter().enumerate() {
-        let contestant = meet(driver, name, program, roots.join(number.to_string()))?;
+        let contestant = match meet(driver, name, program, roots.join(number.to_string())) {
+            Ok(contestant) => contestant,
+            Err(error) => {
+                println!("out: {error}");
+                continue;
+            }
+        };
         if seen.insert(contestant.label.clone()) {
             println!("{}: {}", contestant.label, contestant.program.display());
             contestants.push(contestant);

@@ -60,7 +60,7 @@ fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
         eprintln!("the machine is busy with something else: these figures are of no use");
     }
     let cgroups = bench.view.name();
-    bench.finish()?;
+    drop(bench);
     print!("{}", report::terminal(&rows));
     if !anatomies.is_empty() {
         println!("\n{}", anatomy::table(&anatomies));

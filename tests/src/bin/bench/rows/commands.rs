@@ -5,6 +5,8 @@ use crate::contestant::{Contestant, Kind};
 use crate::driver::{Driver, Line};
 use crate::race::{Length, race};
 use crate::samples::{Entry, Note, Row, Unit};
+use orlop_tests::stats::median;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::thread;
@@ -43,18 +45,34 @@ fn race_cycles(bench: &mut Bench, length: Length, pause: Duration) -> (Vec<Entry
     let runtimes = bench.runtimes();
     let takers: Vec<&Contestant> = runtimes.iter().collect();
     let bundle = bench.short.to_string_lossy().into_owned();
-    race(&mut bench.driver, &takers, length, |driver, contestant| {
-        let mut total = 0.0;
-        for words in [
+    let mut parts: BTreeMap<String, [Vec<f64>; 3]> = BTreeMap::new();
+    let (entries, mut notes) = race(&mut bench.driver, &takers, length, |driver, contestant| {
+        let lines = [
             &["create", "--bundle", &bundle, ID][..],
             &["start", ID],
             &["delete", "-f", ID],
-        ] {
+        ];
+        let parts = parts.entry(contestant.label.clone()).or_default();
+        let mut total = 0.0;
+        for (words, part) in lines.iter().zip(parts) {
             thread::sleep(pause);
-            total += milliseconds(driver.must(&contestant.line(words)?)?.elapsed);
+            let time = milliseconds(driver.must(&contestant.line(words)?)?.elapsed);
+            part.push(time);
+            total += time;
         }
         Ok(total)
-    })
+    });
+    notes.extend(parts.iter().map(|(label, parts)| split(label, parts)));
+    (entries, notes)
+}
+
+fn split(label: &str, parts: &[Vec<f64>; 3]) -> Note {
+    let [create, start, delete] = parts
+        .each_ref()
+        .map(|part| median(part).unwrap_or_default());
+    Note::Remark(format!(
+        "{label}: create {create:.2} ms, start {start:.2} ms, delete -f {delete:.2} ms (medians)."
+    ))
 }
 
 pub(super) fn run(bench: &mut Bench) -> Row {
