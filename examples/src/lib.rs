@@ -27,7 +27,7 @@ impl Rootfs {
         let rootfs =
             Self(std::env::temp_dir().join(format!("orlop-example-{}", std::process::id())));
         // What is mounted later needs a place that is there, if the root is read-only by then.
-        for folder in ["bin", "dev", "etc", "proc", "sys", "tmp", "work"] {
+        for folder in ["bin", "dev", "etc", "proc", "sys", "tmp", "data"] {
             fs::create_dir_all(rootfs.0.join(folder))?;
         }
         fs::copy(BUSYBOX, rootfs.0.join("bin/busybox")).map_err(|error| {

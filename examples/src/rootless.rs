@@ -18,7 +18,7 @@ echo "map:    $(cat /proc/self/uid_map)"
 echo "groups:  setgroups is $(cat /proc/self/setgroups)"
 echo "powers: $(grep CapEff /proc/self/status)"
 echo "network: $(ls /sys/class/net)"
-mount -t tmpfs none /work 2>/dev/null && echo "mount:   allowed" || echo "mount:   refused"
+mount -t tmpfs none /data 2>/dev/null && echo "mount:   allowed" || echo "mount:   refused"
 echo mine >/note && ls -ln /note
 "#;
 

@@ -15,7 +15,7 @@ fn run(sandbox: &Child, script: &str) -> Result<String, Box<dyn Error>> {
     let start = Instant::now();
     let process = Process::new("sh")
         .args(["-c", script])
-        .current_dir("/work")
+        .current_dir("/data")
         .user(1000, 1000);
     let mut child = sandbox.exec(&process.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let output = child.wait_with_output()?;
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut sandbox = Command::new("cat")
         .root(Root::pivot(rootfs.path()).read_only())
         .default_mounts()
-        .mount(Mount::tmpfs("/work").size(Bytes::mib(4)).mode(0o777))
+        .mount(Mount::tmpfs("/data").size(Bytes::mib(4)).mode(0o777))
         .hostname("session")
         .limits(Limits::new().memory_limit(Bytes::mib(64)).pids_limit(32u64))
         .stdin(Stdio::piped())

@@ -62,6 +62,8 @@ fn open_master(root: Fd) -> Result<Fd, crate::Failure> {
     }
     let master = sys::openat2(root, path, flags, resolve).during(Part::Lookup)?;
     let opened = sys::stat(master, c"").during(Part::Lookup)?;
+    // Opening must not wait; what the caller gets is an ordinary terminal.
+    sys::set_blocking(master)?;
     if opened.inode != found.inode || sys::filesystem_magic(master)? != DEVPTS_SUPER_MAGIC {
         return Err(Errno::NODEV).during(Part::Kind);
     }

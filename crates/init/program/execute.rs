@@ -123,6 +123,7 @@ impl State {
             Op::HookPoint {} => self.ask(Kind::HookPoint),
             Op::NeedMaps {} => self.ask(Kind::NeedMaps),
             Op::Ready {} => self.ask(Kind::Ready),
+            Op::Starting {} => Ok(self.control.send(Kind::Starting, 0, None)?),
             Op::Gate { listener } => {
                 let listener = self.slots.get(listener)?;
                 Ok(self.control.wait_at_gate(listener)?)

@@ -14,6 +14,7 @@ const MOUNT_ATTR_NOSUID: u64 = 2;
 const MOUNT_ATTR_NODEV: u64 = 4;
 const MOUNT_ATTR_NOEXEC: u64 = 8;
 const MS_RDONLY: u64 = 1;
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 pub fn step(state: &mut State, op: Op) -> Step {
     // A mount may cover the directory that was looked up last.
@@ -21,6 +22,8 @@ pub fn step(state: &mut State, op: Op) -> Step {
     let State { image, slots, .. } = state;
     match op {
         Op::MountFs { root, target, fstype, source, flags, data, strict, keep_mode } => {
+            // A directory that has to be made has no permissions yet that anybody chose.
+            let keeps = keep_mode && resolve::existing(slots.get(root)?, image.str(target)?).is_ok();
             let target = resolve::mount_point(
                 slots.get(root)?,
                 image.str(target)?,
@@ -29,9 +32,9 @@ pub fn step(state: &mut State, op: Op) -> Step {
             )?;
             let (source, fstype) = (image.str(source)?, image.str(fstype)?);
             let data = image.str(data)?;
-            if keep_mode {
+            if keeps {
                 let mode = sys::stat(target, c"")?.mode;
-                cover(target, source, fstype, flags, with_mode(data, mode, &mut [0; 512])?)
+                cover(target, source, fstype, flags, with_mode(data, mode, &mut [0; 4096])?)
             } else {
                 cover(target, source, fstype, flags, data)
             }
@@ -49,8 +52,11 @@ pub fn step(state: &mut State, op: Op) -> Step {
         Op::AttachRoot { root, at } => {
             Ok(sys::move_mount(slots.get(root)?, CWD, image.str(at)?)?)
         }
-        Op::OpenTree { to, path, recursive, follow } => {
+        Op::OpenTree { to, path, recursive, follow, procfs } => {
             let tree = sys::open_tree(CWD, image.str(path)?, recursive, follow)?;
+            if procfs {
+                must_be_procfs(tree)?;
+            }
             Ok(slots.set(to, tree)?)
         }
         Op::OpenNull { to } => Ok(slots.set(to, open_null()?)?),
@@ -94,7 +100,7 @@ fn cover(target: Fd, source: &CStr, fstype: &CStr, flags: u64, data: &CStr) -> S
 }
 
 /// Appends `mode=` in octal to a file system's options.
-fn with_mode<'a>(data: &CStr, mode: u32, buffer: &'a mut [u8; 512]) -> sys::Result<&'a CStr> {
+fn with_mode<'a>(data: &CStr, mode: u32, buffer: &'a mut [u8; 4096]) -> sys::Result<&'a CStr> {
     let mut digits = *b",mode=0000";
     for (place, shift) in digits[6..].iter_mut().zip([9, 6, 3, 0]) {
         *place = b'0' + (mode >> shift & 7) as u8;
@@ -126,6 +132,16 @@ fn pivot(root: Fd) -> Step {
     sys::detach(c".").during(Part::Attach)
 }
 
+/// Only a whole procfs may cover `/proc`.
+fn must_be_procfs(tree: Fd) -> Step {
+    const ROOT_INODE: u64 = 1;
+    let magic = sys::filesystem_magic(tree)?;
+    if magic != PROC_SUPER_MAGIC || sys::stat(tree, c"")?.inode != ROOT_INODE {
+        return Err(sys::Errno::PERM).during(Part::Kind);
+    }
+    Ok(())
+}
+
 /// The host's null device, and nothing that only has its name.
 fn open_null() -> Result<Fd, Failure> {
     const NULL_DEVICE: (u32, u32) = (1, 3);
@@ -134,6 +150,11 @@ fn open_null() -> Result<Fd, Failure> {
     if found.mode & S_IFMT != S_IFCHR || found.device != NULL_DEVICE {
         return Err(sys::Errno::NODEV).during(Part::Kind);
     }
+    // It is the host's own inode: read-only, so that nobody changes its owner or mode from inside.
+    // What is written to a device is no change of its file system.
+    let set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+    let attr = MountAttr { set, clear: 0, propagation: 0, userns: 0 };
+    sys::mount_setattr(null, c"", false, &attr)?;
     Ok(null)
 }
 

@@ -101,6 +101,21 @@ pub fn exit(status: i32) -> ! {
     }
 }
 
+/// `ioctl(2)` `SIOCSIFFLAGS` on `lo`, through any socket.
+pub fn loopback_up() -> Result<()> {
+    const AF_INET: usize = 2;
+    const SOCK_DGRAM: usize = 2;
+    const SIOCSIFFLAGS: usize = 0x8914;
+    const IFF_UP: u8 = 1;
+    let socket = fd(call!(nr::SOCKET, AF_INET, SOCK_DGRAM | O_CLOEXEC as usize, 0))?;
+    // struct ifreq: 16 bytes of name, then the flags in a union of 24.
+    let mut request = [0u64; 5];
+    request[0] = u64::from_le_bytes(*b"lo\0\0\0\0\0\0");
+    request[2] = u64::from(IFF_UP);
+    done(call!(nr::IOCTL, socket.0, SIOCSIFFLAGS, request.as_ptr()))?;
+    close(socket)
+}
+
 /// Sleeps until a signal ends the process.
 pub fn park() -> ! {
     loop {
@@ -121,6 +136,12 @@ pub fn write_some(to: Fd, bytes: &[u8]) -> Result<usize> {
     const F_SETFL: usize = 4;
     done(call!(nr::FCNTL, to.0, F_SETFL, O_NONBLOCK))?;
     write(to, bytes)
+}
+
+/// Reads and writes wait from here on.
+pub fn set_blocking(which: Fd) -> Result<()> {
+    const F_SETFL: usize = 4;
+    done(call!(nr::FCNTL, which.0, F_SETFL, 0))
 }
 
 fn retry<T>(mut operation: impl FnMut() -> Result<T>) -> Result<T> {

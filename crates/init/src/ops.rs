@@ -144,6 +144,8 @@ ops! {
         recursive: bool,
         /// Whether a symbolic link in the path's last place is followed.
         follow: bool,
+        /// Whether it must be the root of a procfs: it is to cover `/proc`.
+        procfs: bool,
     }
     /// Clones the mount of the host's null device, after a look that it is that.
     52 OpenNull {
@@ -291,6 +293,8 @@ ops! {
         /// The name.
         name: Str,
     }
+    /// Brings the loopback interface of a new network namespace up (`netdevice(7)`).
+    55 LoopbackUp {}
     /// Makes standard input the controlling terminal of this session.
     53 ControllingTerminal {}
     /// Opens a terminal in the container, makes it standard input, output and error and
@@ -403,6 +407,8 @@ ops! {
         /// A listening socket.
         listener: Slot,
     }
+    /// Tells the caller that the program is next: the end of the stream is then its start.
+    54 Starting {}
     /// Closes every descriptor but the program's own and the control socket.
     48 CloseFds {}
     /// Becomes the program that [`Op::FindProgram`] chose (`execve(2)`).

@@ -18,6 +18,8 @@ pub enum Kind {
     Continue = 6,
     /// The caller has to write the id maps of the process's new user namespace.
     NeedMaps = 7,
+    /// The program is next. Without this the end of the stream means that init died.
+    Starting = 8,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             5 => Self::HookPoint,
             6 => Self::Continue,
             7 => Self::NeedMaps,
+            8 => Self::Starting,
             _ => return None,
         })
     }
@@ -100,7 +103,12 @@ impl Record {
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut out = [0; Self::SIZE];
-        let fields = [self.kind as u32, self.op, self.value as u32, self.part as u32];
+        let fields = [
+            self.kind as u32,
+            self.op,
+            self.value as u32,
+            self.part as u32,
+        ];
         for (chunk, field) in out.chunks_exact_mut(4).zip(fields) {
             chunk.copy_from_slice(&field.to_ne_bytes());
         }

@@ -44,7 +44,14 @@ impl Header {
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut out = [0; Self::SIZE];
-        let fields = [self.magic, self.version, self.words, self.cells, self.arena, self.ops];
+        let fields = [
+            self.magic,
+            self.version,
+            self.words,
+            self.cells,
+            self.arena,
+            self.ops,
+        ];
         for (chunk, field) in out.chunks_exact_mut(4).zip(fields) {
             chunk.copy_from_slice(&field.to_ne_bytes());
         }
@@ -213,7 +220,10 @@ impl Field for Blob {
         out.word(self.len);
     }
     fn decode(words: &mut Words<'_>) -> Option<Self> {
-        Some(Self { offset: words.next()?, len: words.next()? })
+        Some(Self {
+            offset: words.next()?,
+            len: words.next()?,
+        })
     }
 }
 
@@ -226,7 +236,10 @@ impl Field for List {
         out.word(self.count);
     }
     fn decode(words: &mut Words<'_>) -> Option<Self> {
-        Some(Self { first: words.next()?, count: words.next()? })
+        Some(Self {
+            first: words.next()?,
+            count: words.next()?,
+        })
     }
 }
 

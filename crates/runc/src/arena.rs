@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const SIZE: usize = 512 * 1024;
 
+/// What the memory itself is aligned to, in bytes.
+const ALIGNMENT: usize = 4096;
+
 #[repr(C, align(4096))]
 struct Memory(UnsafeCell<[u8; SIZE]>);
 
@@ -36,7 +39,9 @@ impl Arena {
 
     /// Moves the end of what is taken from `from` to `to`, if it is there still.
     fn move_end(from: usize, to: usize) -> bool {
-        TAKEN.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        TAKEN
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 }
 
@@ -48,11 +53,11 @@ unsafe impl GlobalAlloc for Arena {
         loop {
             let start = taken.next_multiple_of(layout.align());
             let end = start.saturating_add(layout.size());
-            if end > SIZE {
+            if end > SIZE || layout.align() > ALIGNMENT {
                 // SAFETY: the caller's layout is valid.
                 return unsafe { System.alloc(layout) };
             }
-            match TAKEN.compare_exchange_weak(taken, end, Ordering::Relaxed, Ordering::Relaxed) {
+            match TAKEN.compare_exchange_weak(taken, end, Ordering::AcqRel, Ordering::Relaxed) {
                 // SAFETY: start is in bounds, as its end is.
                 Ok(_) => return unsafe { Self::base().add(start) },
                 Err(now) => taken = now,

@@ -30,7 +30,11 @@ extern "C" fn main(count: libc::c_int, pointers: *const *const libc::c_char) -> 
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     let status = crate::run(arguments.into_iter());
     let flushed = io::stdout().flush();
-    libc::c_int::from(if status == 0 && flushed.is_err() { 1 } else { status })
+    libc::c_int::from(if status == 0 && flushed.is_err() {
+        1
+    } else {
+        status
+    })
 }
 
 /// A closed standard descriptor would be given to the next file that is opened.

@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -55,8 +55,15 @@ impl Log {
                 .append(true)
                 .create(true)
                 .mode(0o644)
-                .custom_flags(libc::O_SYNC);
-            options.open(path)
+                .custom_flags(libc::O_SYNC | libc::O_NOFOLLOW);
+            match options.open(path) {
+                Err(error)
+                    if error.raw_os_error() == Some(libc::ELOOP) && is_trusted_link(path) =>
+                {
+                    options.custom_flags(libc::O_SYNC).open(path)
+                }
+                opened => opened,
+            }
         });
         Ok(Self {
             file: file.transpose()?,
@@ -119,6 +126,13 @@ impl Log {
 fn write_to_standard_error(line: &str) {
     // `eprintln!` would panic where standard error is closed.
     let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Whether a link was made by root or this user: anybody else's could lead to any file.
+fn is_trusted_link(path: &Path) -> bool {
+    let owner = rustix::process::geteuid().as_raw();
+    path.symlink_metadata()
+        .is_ok_and(|link| link.uid() == 0 || link.uid() == owner)
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub(crate) struct Birth<'a> {
     pub hooks: &'a Hooks,
     pub state: &'a mut State,
     pub bundle: &'a Path,
+    /// Whether hooks were run: then those at the end are, too, whatever fails.
+    pub hooks_ran: bool,
 }
 
 impl Caller for Birth<'_> {
@@ -35,11 +37,21 @@ impl Caller for Birth<'_> {
     }
 
     fn hook_point(&mut self, child: &Child) -> Result<Vec<u8>> {
+        self.hooks_ran = true;
         self.state.process = Some(ProcessId::of(child.pid)?);
         let state = OciState::for_hooks(self.state, Status::Creating).to_json();
-        hooks::run_all(&self.hooks.prestart, &state, self.bundle)?;
-        hooks::run_all(&self.hooks.create_runtime, &state, self.bundle)?;
-        Ok(if self.hooks.create_container.is_empty() { Vec::new() } else { state })
+        hooks::run_all("prestart", &self.hooks.prestart, &state, self.bundle)?;
+        hooks::run_all(
+            "createRuntime",
+            &self.hooks.create_runtime,
+            &state,
+            self.bundle,
+        )?;
+        Ok(if self.hooks.create_container.is_empty() {
+            Vec::new()
+        } else {
+            state
+        })
     }
 }
 

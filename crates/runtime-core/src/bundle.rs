@@ -65,5 +65,8 @@ fn read(path: &Path) -> rustix::io::Result<Vec<u8>> {
 
 /// Parses a configuration; errors name the file.
 pub(crate) fn parse(config: &[u8], file: &Path) -> Result<Spec> {
-    Spec::from_slice(config).map_err(|error| Error::Config { path: file.to_owned(), error })
+    Spec::from_slice(config).map_err(|error| Error::Config {
+        path: file.to_owned(),
+        error,
+    })
 }

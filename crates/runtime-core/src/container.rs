@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use orlop_cgroups::{Cgroup, FreezerState, RecordedPath};
-use orlop_init::Kind;
 use rustix::process::Pid;
 
 use crate::bundle;
@@ -17,7 +16,7 @@ use crate::plan::Plan;
 use crate::process_id::{self, ProcessId};
 use crate::runtime::SECCOMP_CACHE;
 use crate::signal::Signal;
-use crate::spawn::{self, Child, Message};
+use crate::spawn::{self, Child, Started};
 use crate::spec::{Hook, Process, Spec};
 use crate::state::{ContainerDir, LockedDir, OciState, Phase, State, Status};
 use crate::{exec, gate, hooks};
@@ -60,7 +59,10 @@ impl ExecOptions {
     /// Runs this process.
     #[must_use]
     pub fn new(process: Process) -> Self {
-        Self { process, ..Self::default() }
+        Self {
+            process,
+            ..Self::default()
+        }
     }
 }
 
@@ -77,7 +79,12 @@ pub struct ExecProcess {
 
 impl Container {
     pub(crate) fn loaded(dir: ContainerDir, state: State) -> Self {
-        Self { dir, state, terminal: None, waiting: None }
+        Self {
+            dir,
+            state,
+            terminal: None,
+            waiting: None,
+        }
     }
 
     pub(crate) fn made(
@@ -91,7 +98,12 @@ impl Container {
         if waiting.is_none() {
             dir.unlock();
         }
-        Self { dir, state, terminal, waiting }
+        Self {
+            dir,
+            state,
+            terminal,
+            waiting,
+        }
     }
 
     /// The master of the container's terminal, once, where no socket took it.
@@ -156,7 +168,11 @@ impl Container {
     /// [`Error::Step`] says why the program could not be executed, [`Error::WrongState`] that the
     /// container is not waiting for its start.
     pub fn start(&mut self) -> Result<()> {
-        let hooks = if self.state.late_hooks { Some(self.spec()?.hooks.unwrap_or_default()) } else { None };
+        let hooks = if self.state.late_hooks {
+            Some(self.spec()?.hooks.unwrap_or_default())
+        } else {
+            None
+        };
         match self.waiting.take() {
             Some((mut child, plan)) => {
                 child.proceed(&self.start_state(hooks.is_some()))?;
@@ -164,11 +180,19 @@ impl Container {
                 child.release();
                 self.dir.unlock();
             }
-            None => self.open_gate(hooks.is_some())?,
+            None => {
+                // One start at a time: the next one finds the gate closed.
+                self.dir.lock_in_place(LOCK_LIMIT)?;
+                let opened = self.open_gate(hooks.is_some());
+                self.dir.unlock();
+                opened?;
+            }
         }
-        let Some(hooks) = hooks.filter(|hooks| !hooks.poststart.is_empty()) else { return Ok(()) };
+        let Some(hooks) = hooks.filter(|hooks| !hooks.poststart.is_empty()) else {
+            return Ok(());
+        };
         let state = OciState::for_hooks(&self.state, Status::Running).to_json();
-        let run = hooks::run_all(&hooks.poststart, &state, &self.state.bundle);
+        let run = hooks::run_all("poststart", &hooks.poststart, &state, &self.state.bundle);
         if run.is_err() {
             // runtime.md: a container whose poststart hook failed is stopped.
             self.kill(Signal::KILL, true)?;
@@ -178,7 +202,11 @@ impl Container {
 
     /// What hooks in the container are told.
     fn start_state(&self, hooks: bool) -> Vec<u8> {
-        if hooks { OciState::for_hooks(&self.state, Status::Created).to_json() } else { Vec::new() }
+        if hooks {
+            OciState::for_hooks(&self.state, Status::Created).to_json()
+        } else {
+            Vec::new()
+        }
     }
 
     fn open_gate(&mut self, hooks: bool) -> Result<()> {
@@ -186,15 +214,10 @@ impl Container {
             return Err(self.not_startable());
         };
         spawn::send_continue(connection.as_fd(), &self.start_state(hooks))?;
-        match spawn::receive(connection.as_fd())? {
-            None => Ok(()),
-            Some(Message { record, .. }) if record.kind == Kind::Failed => {
-                Err(self.compile_again()?.step_error(&record).into())
-            }
-            Some(Message { record, .. }) => {
-                let message = format!("init sent {:?} out of turn", record.kind);
-                Err(Error::WrongState { message })
-            }
+        match spawn::wait_started(connection.as_fd())? {
+            Started::Running => Ok(()),
+            Started::Failed(record) => Err(self.compile_again()?.step_error(&record).into()),
+            Started::Died => Err(self.not_startable()),
         }
     }
 
@@ -204,7 +227,9 @@ impl Container {
             Ok(Status::Running | Status::Paused) => "cannot start an already running container",
             _ => "cannot start a container that is not created",
         };
-        Error::WrongState { message: message.to_owned() }
+        Error::WrongState {
+            message: message.to_owned(),
+        }
     }
 
     /// The Plan that the container was made by, to say what a step of it was.
@@ -241,7 +266,11 @@ impl Container {
     fn process(&self) -> Result<ProcessId> {
         let not_running = || Error::NotRunning(self.state.id.clone());
         let process = self.state.process.ok_or_else(not_running)?;
-        if process.alive()? && self.state.is_of_this_boot()? { Ok(process) } else { Err(not_running()) }
+        if process.alive()? && self.state.is_of_this_boot()? {
+            Ok(process)
+        } else {
+            Err(not_running())
+        }
     }
 
     /// The pids of all of the container's processes, in the caller's PID namespace.
@@ -268,14 +297,18 @@ impl Container {
                 return Err(Error::WrongState { message });
             }
             Status::Paused if !options.ignore_paused => {
-                let message =
-                    "cannot exec in a paused container (use --ignore-paused to override)".to_owned();
+                let message = "cannot exec in a paused container (use --ignore-paused to override)"
+                    .to_owned();
                 return Err(Error::WrongState { message });
             }
             _ => {}
         }
         let process = self.process()?;
-        let console = options.console_socket.as_deref().map(ConsoleSocket::connect).transpose()?;
+        let console = options
+            .console_socket
+            .as_deref()
+            .map(ConsoleSocket::connect)
+            .transpose()?;
         exec::run(self, process, options, console)
     }
 
@@ -287,19 +320,30 @@ impl Container {
     /// [`Error::WrongState`] when it runs; otherwise what could not be removed.
     pub fn delete(mut self, force: bool) -> Result<Vec<String>> {
         self.waiting = None;
-        let status = self.status()?;
-        if !force && !matches!(status, Status::Stopped | Status::Created) {
-            let message = format!(
-                "cannot delete container {} that is not stopped: {status}",
-                self.state.id
-            );
-            return Err(Error::WrongState { message });
-        }
+        self.may_delete(force)?;
         let Self { dir, state, .. } = self;
         let dir = dir.lock(LOCK_LIMIT)?;
-        // Another command may have finished what was begun, before the lock was ours.
+        // Another command may have finished what it had begun, before the lock was ours.
         let state = dir.state().unwrap_or(state);
-        remove(dir, &state)
+        let container = Self {
+            dir: dir.into_dir(),
+            state,
+            terminal: None,
+            waiting: None,
+        };
+        container.may_delete(force)?;
+        let Self { dir, state, .. } = container;
+        remove(dir.lock(LOCK_LIMIT)?, &state)
+    }
+
+    fn may_delete(&self, force: bool) -> Result<()> {
+        let status = self.status()?;
+        if force || matches!(status, Status::Stopped | Status::Created) {
+            return Ok(());
+        }
+        let id = &self.state.id;
+        let message = format!("cannot delete container {id} that is not stopped: {status}");
+        Err(Error::WrongState { message })
     }
 
     /// Removes whatever a directory stands for, readable or not.
@@ -323,7 +367,10 @@ fn cgroup_of(state: &State) -> Cgroup {
     let record: Vec<RecordedPath> = state
         .cgroup
         .iter()
-        .map(|place| RecordedPath { hierarchy: place.hierarchy.clone(), path: place.path.clone() })
+        .map(|place| RecordedPath {
+            hierarchy: place.hierarchy.clone(),
+            path: place.path.clone(),
+        })
         .collect();
     Cgroup::open(&record)
 }
@@ -348,37 +395,55 @@ fn remove(dir: LockedDir, state: &State) -> Result<Vec<String>> {
     kill_first_process(state)?;
     if !state.cgroup.is_empty() {
         let cgroup = cgroup_of(state);
-        let may_have_more = state.new_namespaces & libc::CLONE_NEWPID as u32 == 0
-            || state.phase == Phase::Creating;
+        let may_have_more =
+            state.new_namespaces & libc::CLONE_NEWPID as u32 == 0 || state.phase == Phase::Creating;
         if may_have_more {
             clear(&cgroup)?;
         } else {
             cgroup.destroy()?;
         }
     }
-    let poststop = if state.late_hooks { poststop_hooks(&dir) } else { Vec::new() };
+    let poststop = if state.late_hooks {
+        poststop_hooks(&dir)
+    } else {
+        Vec::new()
+    };
     let told = OciState::for_hooks(state, Status::Stopped).to_json();
     dir.remove()?;
     // runtime.md: a failing poststop hook is a warning, and the others still run.
-    let failed = poststop.iter().filter_map(|hook| hooks::run(hook, &told, &state.bundle).err());
+    let failed = poststop
+        .iter()
+        .filter_map(|hook| hooks::run("poststop", hook, &told, &state.bundle).err());
     Ok(failed.map(|error| error.to_string()).collect())
 }
 
 fn poststop_hooks(dir: &ContainerDir) -> Vec<Hook> {
-    let spec = dir.load_config().ok().and_then(|config| Spec::from_slice(&config).ok());
-    spec.and_then(|spec| spec.hooks).map(|hooks| hooks.poststop).unwrap_or_default()
+    let spec = dir
+        .load_config()
+        .ok()
+        .and_then(|config| Spec::from_slice(&config).ok());
+    spec.and_then(|spec| spec.hooks)
+        .map(|hooks| hooks.poststop)
+        .unwrap_or_default()
 }
 
 fn kill_first_process(state: &State) -> Result<()> {
-    let Some(process) = state.process else { return Ok(()) };
+    let Some(process) = state.process else {
+        return Ok(());
+    };
     if !state.is_of_this_boot()? {
         return Ok(());
     }
-    let Some(pidfd) = process.open()? else { return Ok(()) };
+    let Some(pidfd) = process.open()? else {
+        return Ok(());
+    };
     process_id::send_signal(pidfd.as_fd(), Signal::KILL)?;
     if process_id::wait_exit(pidfd.as_fd(), KILL_LIMIT)? {
         return Ok(());
     }
     let operation = format!("wait for the killed init of container {}", state.id);
-    Err(Error::TimedOut { operation, seconds: KILL_LIMIT.as_secs() })
+    Err(Error::TimedOut {
+        operation,
+        seconds: KILL_LIMIT.as_secs(),
+    })
 }

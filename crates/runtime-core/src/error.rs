@@ -57,8 +57,10 @@ pub enum Error {
     #[error(transparent)]
     Seccomp(#[from] SeccompError),
     /// A hook could not be run, failed, or took too long.
-    #[error("hook {}: {message}", path.display())]
+    #[error("{kind} hook {}: {message}", path.display())]
     Hook {
+        /// When it runs: the field's name below `hooks`.
+        kind: &'static str,
         /// The hook's program.
         path: PathBuf,
         /// What happened.
@@ -106,12 +108,18 @@ pub enum Error {
 impl Error {
     /// An error for a field's value.
     pub(crate) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Invalid { field: field.into(), message: message.into() }
+        Self::Invalid {
+            field: field.into(),
+            message: message.into(),
+        }
     }
 
     /// Names what was tried when the operating system refused.
     pub(crate) fn system(operation: impl Into<String>, error: impl Into<io::Error>) -> Self {
-        Self::System { operation: operation.into(), error: error.into() }
+        Self::System {
+            operation: operation.into(),
+            error: error.into(),
+        }
     }
 }
 

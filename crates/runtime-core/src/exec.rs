@@ -45,7 +45,11 @@ pub(crate) fn run(
         Some(seccomp) => Some(Cache::open(&container.filters())?.filter(seccomp)?),
         None => None,
     };
-    let pidfd_socket = options.pidfd_socket.as_deref().map(ConsoleSocket::connect).transpose()?;
+    let pidfd_socket = options
+        .pidfd_socket
+        .as_deref()
+        .map(ConsoleSocket::connect)
+        .transpose()?;
     let gone = || Error::NotRunning(state.id.clone());
     let target = first.open()?.ok_or_else(gone)?;
     let cgroup = container.cgroup();
@@ -56,7 +60,10 @@ pub(crate) fn run(
         preserve_fds: options.preserve_fds,
         ..Inputs::default()
     };
-    let mut caller = Entering { console, terminal: None };
+    let mut caller = Entering {
+        console,
+        terminal: None,
+    };
     let child = spawn::spawn(&plan, &inputs, &mut caller)?;
     if let Some(socket) = pidfd_socket {
         socket.send(child.pidfd.as_fd(), "pidfd")?;
@@ -65,11 +72,18 @@ pub(crate) fn run(
         pid_file::write(path, child.pid)?;
     }
     let pid = Pid::from_raw(child.pid).ok_or_else(gone)?;
-    Ok(ExecProcess { pid, pidfd: child.into_pidfd()?, terminal: caller.terminal })
+    Ok(ExecProcess {
+        pid,
+        pidfd: child.into_pidfd()?,
+        terminal: caller.terminal,
+    })
 }
 
 fn v1_directories(state: &State) -> Vec<PathBuf> {
-    let v1 = state.cgroup.iter().filter(|place| place.hierarchy != orlop_cgroups::UNIFIED);
+    let v1 = state
+        .cgroup
+        .iter()
+        .filter(|place| place.hierarchy != orlop_cgroups::UNIFIED);
     v1.map(|place| place.path.clone()).collect()
 }
 

@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::Mode;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect as connect_to,
@@ -20,6 +21,8 @@ pub(crate) const NAME: &str = "gate";
 pub(crate) fn listen(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
     let make = || -> rustix::io::Result<OwnedFd> {
         let socket = new_socket(SocketFlags::CLOEXEC)?;
+        // The mode that the socket's file gets, less the caller's umask.
+        rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         bind(&socket, &address(dir)?)?;
         listen_on(&socket, 1)?;
         Ok(socket)

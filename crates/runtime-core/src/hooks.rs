@@ -27,8 +27,14 @@ const MAX_OUTPUT: usize = 4096;
 const KILL_LIMIT: Duration = Duration::from_millis(500);
 
 /// Runs hooks one after the other, up to the first that fails.
-pub(crate) fn run_all(hooks: &[Hook], state: &[u8], bundle: &Path) -> Result<()> {
-    hooks.iter().try_for_each(|hook| run(hook, state, bundle))
+pub(crate) fn run_all(
+    kind: &'static str,
+    hooks: &[Hook],
+    state: &[u8],
+    bundle: &Path,
+) -> Result<()> {
+    let mut each = hooks.iter();
+    each.try_for_each(|hook| run(kind, hook, state, bundle))
 }
 
 /// Runs one hook and waits for it. `state` is what it reads on its standard input.
@@ -36,8 +42,9 @@ pub(crate) fn run_all(hooks: &[Hook], state: &[u8], bundle: &Path) -> Result<()>
 /// # Errors
 /// [`Error::Hook`] when it can't be run, does not exit with 0, or takes longer than its timeout:
 /// then it is killed with its process group.
-pub(crate) fn run(hook: &Hook, state: &[u8], bundle: &Path) -> Result<()> {
+pub(crate) fn run(kind: &'static str, hook: &Hook, state: &[u8], bundle: &Path) -> Result<()> {
     let fail = |message: String| Error::Hook {
+        kind,
         path: hook.path.clone().into(),
         message,
     };

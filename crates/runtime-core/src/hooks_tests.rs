@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Hook, MAX_OUTPUT, run, run_all};
+use super::{Hook, MAX_OUTPUT};
 use crate::error::Result;
 use crate::state::testing::Scratch;
 
@@ -13,6 +13,14 @@ fn shell(script: &str) -> Hook {
         args,
         ..Hook::default()
     }
+}
+
+fn run(hook: &Hook, state: &[u8], bundle: &Path) -> Result<()> {
+    super::run("test", hook, state, bundle)
+}
+
+fn run_all(hooks: &[Hook], state: &[u8], bundle: &Path) -> Result<()> {
+    super::run_all("test", hooks, state, bundle)
 }
 
 fn message(result: Result<()>) -> String {
@@ -96,11 +104,11 @@ fn failure_says_how_and_repeats_the_last_words() {
         b"",
         here,
     ));
-    assert_eq!(text, "hook /bin/sh: exited with status 3: one; t wo");
+    assert_eq!(text, "test hook /bin/sh: exited with status 3: one; t wo");
     let text = message(run(&shell("kill -9 $$"), b"", here));
-    assert_eq!(text, "hook /bin/sh: was killed by signal 9");
+    assert_eq!(text, "test hook /bin/sh: was killed by signal 9");
     let text = message(run(&shell("echo out; exit 1"), b"", here));
-    assert_eq!(text, "hook /bin/sh: exited with status 1");
+    assert_eq!(text, "test hook /bin/sh: exited with status 1");
 }
 
 #[test]
@@ -125,7 +133,7 @@ fn a_hook_has_its_time_and_no_more() {
     let took = start.elapsed();
     assert_eq!(
         text,
-        "hook /bin/sh: took longer than 1 s and was killed: slow"
+        "test hook /bin/sh: took longer than 1 s and was killed: slow"
     );
     assert!(
         took > Duration::from_millis(900) && took < Duration::from_secs(2),
@@ -158,7 +166,7 @@ fn a_daemon_that_keeps_the_pipes_open_is_not_waited_for() {
         scratch.path(),
     ));
     assert!(
-        text.starts_with("hook /bin/sh: exited with status 4"),
+        text.starts_with("test hook /bin/sh: exited with status 4"),
         "{text}"
     );
     assert!(start.elapsed() < Duration::from_secs(10));
@@ -181,7 +189,7 @@ fn what_can_not_run_is_refused_by_name() {
     assert_eq!(text, "hook sh: its path must be absolute");
     let text = message(run(&hook("/absent"), b"", here));
     assert!(
-        text.starts_with("hook /absent: run it in /: No such file"),
+        text.starts_with("test hook /absent: run it in /: No such file"),
         "{text}"
     );
     let text = message(run(&hook("/etc/passwd"), b"", here));
@@ -196,7 +204,7 @@ fn what_can_not_run_is_refused_by_name() {
             b"",
             here,
         ));
-        assert_eq!(text, "hook /bin/sh: timeout must be greater than 0");
+        assert_eq!(text, "test hook /bin/sh: timeout must be greater than 0");
     }
     let text = message(run(
         &Hook {
@@ -206,7 +214,7 @@ fn what_can_not_run_is_refused_by_name() {
         b"",
         here,
     ));
-    assert_eq!(text, "hook /bin/sh: env: \"A\" is not NAME=VALUE");
+    assert_eq!(text, "test hook /bin/sh: env: \"A\" is not NAME=VALUE");
     run(
         &Hook {
             timeout: Some(i64::MAX),

@@ -26,7 +26,10 @@ impl Host {
     /// # Errors
     /// When `/proc` can't be read.
     pub fn probe() -> Result<Self> {
-        Ok(Self { apparmor: apparmor_is_enabled(), ..Self::probe_kernel()? })
+        Ok(Self {
+            apparmor: apparmor_is_enabled(),
+            ..Self::probe_kernel()?
+        })
     }
 
     /// Asks the kernel only what decides about this Spec.
@@ -91,8 +94,12 @@ fn apparmor_is_enabled() -> bool {
 /// The first user namespace maps every id to itself; no other one's first line says so.
 fn in_user_namespace() -> bool {
     let mut map = [0; 128];
-    let read = open("/proc/self/uid_map", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| rustix::io::read(&file, &mut map));
+    let read = open(
+        "/proc/self/uid_map",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .and_then(|file| rustix::io::read(&file, &mut map));
     let Ok(length) = read else { return false };
     let text = String::from_utf8_lossy(&map[..length]);
     !text.split_whitespace().eq(["0", "0", "4294967295"])

@@ -43,7 +43,10 @@ impl FromStr for ContainerId {
             _ if !text.bytes().all(allowed) => "only letters, digits and _+-. may be in it",
             _ => return Ok(Self(text.to_owned())),
         };
-        Err(Error::invalid("container id", format!("invalid id {text:?}: {reason}")))
+        Err(Error::invalid(
+            "container id",
+            format!("invalid id {text:?}: {reason}"),
+        ))
     }
 }
 
@@ -60,7 +63,9 @@ mod tests {
     #[test]
     fn only_plain_names_are_ids() {
         let long = "a".repeat(256);
-        for bad in ["", ".", "..", "a/b", "../x", "a\n", "a b", "ü", "a\0", &long] {
+        for bad in [
+            "", ".", "..", "a/b", "../x", "a\n", "a b", "ü", "a\0", &long,
+        ] {
             assert!(bad.parse::<ContainerId>().is_err(), "{bad:?}");
         }
         for good in ["a", "-a", "a.b", "A_b+c-1", "...", &long[1..]] {

@@ -43,17 +43,17 @@ mod time;
 
 pub use bundle::Bundle;
 pub use command::{
-    Bind, Capabilities, Capability, Child, Command, Detached, ExitStatus, FileSystem, Isolation, Mount,
-    Namespace, Output, Prepared, Process, Resource, Root, Stdio, TerminalSize, Tmpfs,
+    Bind, Capabilities, Capability, Child, Command, Detached, ExitStatus, FileSystem, Isolation,
+    Mount, Namespace, Output, Prepared, Process, Resource, Root, Stdio, TerminalSize, Tmpfs,
 };
 pub use container::{Container, ExecOptions, ExecProcess};
 pub use error::{Error, Result, StepError};
 pub use host::Host;
 pub use id::ContainerId;
 pub use options::Options;
+/// Limits and figures of cgroups.
+pub use orlop_cgroups as cgroups;
 pub use plan::{Plan, PlanText};
 pub use runtime::{CreateOptions, Runtime};
 pub use signal::Signal;
 pub use state::{OciState, Status};
-/// Limits and figures of cgroups.
-pub use orlop_cgroups as cgroups;

@@ -17,9 +17,16 @@ pub(crate) const CLONE_NEWTIME: u32 = 0x80;
 
 /// The set of namespaces in words: `pid+network`.
 pub(crate) fn namespaces(flags: u32) -> String {
-    let names = NAMESPACES.iter().filter(|(flag, ..)| flags & flag != 0).map(|(_, name, _)| *name);
+    let names = NAMESPACES
+        .iter()
+        .filter(|(flag, ..)| flags & flag != 0)
+        .map(|(_, name, _)| *name);
     let names: Vec<_> = names.collect();
-    if names.is_empty() { "no".to_owned() } else { names.join("+") }
+    if names.is_empty() {
+        "no".to_owned()
+    } else {
+        names.join("+")
+    }
 }
 
 /// A propagation type in words.
@@ -70,12 +77,18 @@ const RLIMITS: [(u32, &str); 16] = [
 
 /// The name of a resource limit.
 pub(crate) fn rlimit(resource: u32) -> &'static str {
-    RLIMITS.iter().find(|(number, _)| *number == resource).map_or("a resource limit", |(_, name)| name)
+    RLIMITS
+        .iter()
+        .find(|(number, _)| *number == resource)
+        .map_or("a resource limit", |(_, name)| name)
 }
 
 /// The number of a resource limit.
 pub(crate) fn rlimit_number(name: &str) -> Option<u32> {
-    RLIMITS.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
+    RLIMITS
+        .iter()
+        .find(|(_, known)| *known == name)
+        .map(|(number, _)| *number)
 }
 
 /// Capabilities in the kernel's order (`linux/capability.h`): the n-th is capability n.
@@ -123,10 +136,16 @@ pub(crate) const CAPABILITIES: [&str; 41] = [
     "CAP_CHECKPOINT_RESTORE",
 ];
 
+/// The number of `CAP_SETGID`.
+pub(crate) const CAP_SETGID: u32 = 6;
+
 /// The number of `CAP_SYS_ADMIN`.
 pub(crate) const CAP_SYS_ADMIN: u32 = 21;
 
 /// The number of a capability.
 pub(crate) fn capability(name: &str) -> Option<u32> {
-    CAPABILITIES.iter().position(|known| *known == name).map(|number| number as u32)
+    CAPABILITIES
+        .iter()
+        .position(|known| *known == name)
+        .map(|number| number as u32)
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, open, renameat, unlinkat, AtFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, open, renameat, unlinkat};
 
 use crate::error::{Context, Error, Result};
 
@@ -11,7 +11,10 @@ use crate::error::{Context, Error, Result};
 pub(crate) fn write(path: &Path, pid: i32) -> Result<()> {
     let operation = || format!("write the pid file {}", path.display());
     let Some(name) = path.file_name() else {
-        return Err(Error::invalid("--pid-file", format!("{} is no file", path.display())));
+        return Err(Error::invalid(
+            "--pid-file",
+            format!("{} is no file", path.display()),
+        ));
     };
     let mut temporary_name = std::ffi::OsString::from(".");
     temporary_name.push(name);
@@ -27,9 +30,10 @@ pub(crate) fn write(path: &Path, pid: i32) -> Result<()> {
         result => result,
     };
     let mut file = std::fs::File::from(file.context(operation)?);
-    let written = file.write_all(pid.to_string().as_bytes()).context(operation).and_then(|()| {
-        renameat(CWD, &temporary, CWD, path).context(operation)
-    });
+    let written = file
+        .write_all(pid.to_string().as_bytes())
+        .context(operation)
+        .and_then(|()| renameat(CWD, &temporary, CWD, path).context(operation));
     if written.is_err() {
         let _ = unlinkat(CWD, &temporary, AtFlags::empty());
     }

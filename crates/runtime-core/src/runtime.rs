@@ -17,8 +17,8 @@ use crate::plan::Plan;
 use crate::process_id::ProcessId;
 use crate::seccomp::{Cache, Filter};
 use crate::spawn::{self, Child, Inputs};
-use crate::state::{CgroupPlace, FileId, LockedDir, OciState, Phase, State, StateRoot};
-use crate::{gate, pid_file};
+use crate::state::{CgroupPlace, FileId, LockedDir, OciState, Phase, State, StateRoot, Status};
+use crate::{gate, hooks, pid_file};
 
 /// Where the compiled filters of a state root lie; no container can have this name.
 pub(crate) const SECCOMP_CACHE: &str = "@seccomp";
@@ -91,7 +91,9 @@ impl Runtime {
     /// # Errors
     /// When it can't be made or opened, or is the root directory.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        Ok(Self { root: StateRoot::open(&path.into())? })
+        Ok(Self {
+            root: StateRoot::open(&path.into())?,
+        })
     }
 
     /// Creates a container from its bundle: all but its program, which waits for
@@ -112,13 +114,26 @@ impl Runtime {
         if let Some(rootfs) = &plan.rootfs {
             spawn::check_rootfs(rootfs)?;
         }
-        let console = options.console_socket.as_deref().map(ConsoleSocket::connect).transpose()?;
-        let pidfd_socket = options.pidfd_socket.as_deref().map(ConsoleSocket::connect).transpose()?;
+        let console = options
+            .console_socket
+            .as_deref()
+            .map(ConsoleSocket::connect)
+            .transpose()?;
+        let pidfd_socket = options
+            .pidfd_socket
+            .as_deref()
+            .map(ConsoleSocket::connect)
+            .transpose()?;
         let filter = self.filter(&plan)?;
         let claim = self.root.claim(&options.id)?;
         let state = first_state(&options, &bundle, &plan, &host)?;
         // Written down before anything is made, so that whoever comes after can clean up.
-        let mut creation = Creation { dir: Some(claim.record(&state)?), cgroup: None };
+        let mut creation = Creation {
+            dir: Some(claim.record(&state)?),
+            cgroup: None,
+            hooks_ran: false,
+        };
+        let made_for = state.clone();
         let making = Making {
             options: &options,
             bundle: &bundle,
@@ -126,13 +141,31 @@ impl Runtime {
             host: &host,
             filter: filter.as_deref(),
         };
-        let made = creation.make(&making, state, console)?;
-        if let Some(socket) = pidfd_socket {
-            socket.send(made.child.pidfd.as_fd(), "pidfd")?;
-        }
-        if let Some(path) = &options.pid_file {
-            pid_file::write(path, made.child.pid)?;
-        }
+        let made = creation.make(&making, state, console).and_then(|made| {
+            if let Some(socket) = pidfd_socket {
+                socket.send(made.child.pidfd.as_fd(), "pidfd")?;
+            }
+            if let Some(path) = &options.pid_file {
+                pid_file::write(path, made.child.pid)?;
+            }
+            Ok(made)
+        });
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let hooks_ran = creation.hooks_ran;
+                drop(creation);
+                if hooks_ran {
+                    // runtime.md: what failed after hooks had run ends as any container does. The
+                    // first error is the one to tell.
+                    let told = OciState::for_hooks(&made_for, Status::Stopped).to_json();
+                    for hook in &plan.hooks.poststop {
+                        let _ = hooks::run("poststop", hook, &told, &bundle.path);
+                    }
+                }
+                return Err(error);
+            }
+        };
         creation.finish(made, plan, options.gate)
     }
 
@@ -180,7 +213,9 @@ impl Runtime {
     }
 
     fn filter(&self, plan: &Plan) -> Result<Option<std::sync::Arc<Filter>>> {
-        let Some(seccomp) = &plan.seccomp else { return Ok(None) };
+        let Some(seccomp) = &plan.seccomp else {
+            return Ok(None);
+        };
         let cache = Cache::open(&self.root.path().join(SECCOMP_CACHE))?;
         Ok(Some(cache.filter(seccomp)?))
     }
@@ -219,6 +254,7 @@ struct Made {
 struct Creation {
     dir: Option<LockedDir>,
     cgroup: Option<Cgroup>,
+    hooks_ran: bool,
 }
 
 impl Creation {
@@ -228,19 +264,36 @@ impl Creation {
         mut state: State,
         console: Option<ConsoleSocket>,
     ) -> Result<Made> {
-        let Making { options, bundle, plan, host, filter } = *making;
-        let Some(dir) = &self.dir else { return Err(Error::NotFound(options.id.clone())) };
+        let Making {
+            options,
+            bundle,
+            plan,
+            host,
+            filter,
+        } = *making;
+        let Some(dir) = &self.dir else {
+            return Err(Error::NotFound(options.id.clone()));
+        };
         dir.save_config(&bundle.config)?;
         if let Some(planned) = &plan.cgroup {
-            self.cgroup = Some(Cgroup::create(&host.cgroups, &planned.path, &planned.limits)?);
+            self.cgroup = Some(Cgroup::create(
+                &host.cgroups,
+                &planned.path,
+                &planned.limits,
+            )?);
         }
-        let listener = if options.gate { Some(gate::listen(dir.as_fd())?) } else { None };
+        let listener = if options.gate {
+            Some(gate::listen(dir.as_fd())?)
+        } else {
+            None
+        };
         let mut caller = Birth {
             console,
             terminal: None,
             hooks: &plan.hooks,
             state: &mut state,
             bundle: &bundle.path,
+            hooks_ran: false,
         };
         let inputs = Inputs {
             gate: listener.as_ref().map(AsFd::as_fd),
@@ -249,20 +302,32 @@ impl Creation {
             preserve_fds: options.preserve_fds,
             ..Inputs::default()
         };
-        let child = spawn::spawn(plan, &inputs, &mut caller)?;
+        let child = spawn::spawn(plan, &inputs, &mut caller);
         let terminal = caller.terminal.take();
+        self.hooks_ran = caller.hooks_ran;
+        let child = child?;
         let (device, inode) = spawn::init_identity()?;
         state.phase = Phase::Created;
         state.process = Some(ProcessId::of(child.pid)?);
         state.init_file = Some(FileId { device, inode });
         dir.write_state(&state)?;
-        Ok(Made { child, state, terminal })
+        Ok(Made {
+            child,
+            state,
+            terminal,
+        })
     }
 
     /// From here on the container stands on its own.
     fn finish(mut self, made: Made, plan: Plan, gate: bool) -> Result<Container> {
-        let Made { mut child, state, terminal } = made;
-        let Some(dir) = self.dir.take() else { return Err(Error::NotFound(state.id)) };
+        let Made {
+            mut child,
+            state,
+            terminal,
+        } = made;
+        let Some(dir) = self.dir.take() else {
+            return Err(Error::NotFound(state.id));
+        };
         self.cgroup = None;
         let waiting = if gate {
             child.proceed(&[])?;
@@ -295,8 +360,12 @@ fn first_state(
     host: &Host,
 ) -> Result<State> {
     let rootfs = plan.rootfs.as_deref().unwrap_or(Path::new("/"));
-    let mut state =
-        State::new(options.id.clone(), &bundle.spec.oci_version, &bundle.path, rootfs)?;
+    let mut state = State::new(
+        options.id.clone(),
+        &bundle.spec.oci_version,
+        &bundle.path,
+        rootfs,
+    )?;
     state.annotations.clone_from(&bundle.spec.annotations);
     state.new_namespaces = plan.new_namespaces;
     state.joined_namespaces = plan.joined_namespaces;
@@ -309,7 +378,10 @@ fn first_state(
     if let Some(cgroup) = &plan.cgroup {
         let places = Cgroup::plan_paths(&host.cgroups, &cgroup.path).into_iter();
         state.cgroup = places
-            .map(|place| CgroupPlace { hierarchy: place.hierarchy, path: place.path })
+            .map(|place| CgroupPlace {
+                hierarchy: place.hierarchy,
+                path: place.path,
+            })
             .collect();
     }
     Ok(state)

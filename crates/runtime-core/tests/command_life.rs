@@ -322,7 +322,7 @@ fn further_processes_enter_a_sandbox() {
         .command("/bin/sleep")
         .arg("100")
         .hostname("session")
-        .mount(Mount::tmpfs("/work"))
+        .mount(Mount::tmpfs("/vault"))
         .limits(Limits::new().pids_limit(32u64))
         .spawn()
         .unwrap();
@@ -336,11 +336,11 @@ fn further_processes_enter_a_sandbox() {
     };
     let script = |script: &str| Process::new("sh").args(["-c", script]);
     assert_eq!(
-        run(script("hostname; touch /work/file; ls /; pwd")),
-        "session\nbin\ndev\netc\nproc\nsys\ntmp\nwork\n/\n"
+        run(script("hostname; touch /vault/file; ls /; pwd")),
+        "session\nbin\ndev\netc\nproc\nsys\ntmp\nvault\n/\n"
     );
     assert_eq!(
-        run(script("ls /work; id -u; id -g").user(1000, 1000)),
+        run(script("ls /vault; id -u; id -g").user(1000, 1000)),
         "file\n1000\n1000\n"
     );
     assert_eq!(

@@ -46,7 +46,12 @@ struct Case {
 }
 
 const fn case(name: &'static str, host: fn() -> Host, spec: fn() -> Spec) -> Case {
-    Case { name, host, options: |options| options, spec }
+    Case {
+        name,
+        host,
+        options: |options| options,
+        spec,
+    }
 }
 
 /// The smallest container: one new namespace, one program.
@@ -54,7 +59,10 @@ fn bare() -> Spec {
     let mut spec = default_spec();
     spec.mounts.clear();
     spec.hostname = None;
-    spec.linux = Some(Linux { namespaces: vec![new(NamespaceKind::Mount)], ..Linux::default() });
+    spec.linux = Some(Linux {
+        namespaces: vec![new(NamespaceKind::Mount)],
+        ..Linux::default()
+    });
     spec.root.as_mut().expect("root").readonly = false;
     process(&mut spec).rlimits.clear();
     process(&mut spec).terminal = false;
@@ -80,7 +88,10 @@ fn new(kind: NamespaceKind) -> Namespace {
 }
 
 fn joined(kind: NamespaceKind, path: &str) -> Namespace {
-    Namespace { kind, path: Some(path.to_owned()) }
+    Namespace {
+        kind,
+        path: Some(path.to_owned()),
+    }
 }
 
 fn mount(kind: &str, source: &str, destination: &str, options: &[&str]) -> Mount {
@@ -107,7 +118,11 @@ fn hook(path: &str) -> Hook {
 }
 
 fn map(container_id: u32, host_id: u32, size: u32) -> IdMapping {
-    IdMapping { container_id, host_id, size }
+    IdMapping {
+        container_id,
+        host_id,
+        size,
+    }
 }
 
 fn in_user_namespace() -> Spec {
@@ -122,8 +137,10 @@ fn in_user_namespace() -> Spec {
 fn filtered(no_new_privileges: bool) -> Spec {
     with(|spec| {
         process(spec).no_new_privileges = no_new_privileges;
-        linux(spec).seccomp =
-            Some(Seccomp { default_action: "SCMP_ACT_ALLOW".to_owned(), ..Seccomp::default() });
+        linux(spec).seccomp = Some(Seccomp {
+            default_action: "SCMP_ACT_ALLOW".to_owned(),
+            ..Seccomp::default()
+        });
     })
 }
 
@@ -152,14 +169,24 @@ const CASES: &[Case] = &[
     case("user-namespace-v1", v1, in_user_namespace),
     case("user-namespace-joined", v2, || {
         let mut spec = in_user_namespace();
-        linux(&mut spec).namespaces.retain(|one| one.kind != NamespaceKind::User);
-        linux(&mut spec).namespaces.push(joined(NamespaceKind::User, "/proc/1/ns/user"));
+        linux(&mut spec)
+            .namespaces
+            .retain(|one| one.kind != NamespaceKind::User);
+        linux(&mut spec)
+            .namespaces
+            .push(joined(NamespaceKind::User, "/proc/1/ns/user"));
         spec
     }),
     case("bare", v2, bare),
-    case("no-namespaces", v2, || with(|spec| linux(spec).namespaces.clear())),
+    case("no-namespaces", v2, || {
+        with(|spec| linux(spec).namespaces.clear())
+    }),
     case("pid-joined", v2, || {
-        with(|spec| linux(spec).namespaces.push(joined(NamespaceKind::Pid, "/run/ns/pid")))
+        with(|spec| {
+            linux(spec)
+                .namespaces
+                .push(joined(NamespaceKind::Pid, "/run/ns/pid"))
+        })
     }),
     case("pod-namespaces-joined", v2, || {
         with(|spec| {
@@ -186,29 +213,56 @@ const CASES: &[Case] = &[
         options: |options| options.no_new_keyring(true),
         spec: bare,
     },
-    Case { name: "no-gate", host: v2, options: |options| options.gate(false), spec: bare },
-    case("root-readonly", v2, || with(|spec| spec.root.as_mut().expect("root").readonly = true)),
+    Case {
+        name: "no-gate",
+        host: v2,
+        options: |options| options.gate(false),
+        spec: bare,
+    },
+    case("root-readonly", v2, || {
+        with(|spec| spec.root.as_mut().expect("root").readonly = true)
+    }),
     case("root-propagation-shared", v2, || {
         with(|spec| linux(spec).rootfs_propagation = Some("rshared".to_owned()))
     }),
     case("bind-mounts", v2, || {
         mounted(vec![
             mount("bind", "/srv/data", "/data", &["rbind", "rprivate", "rw"]),
-            mount("bind", "/etc/hosts", "/etc/hosts", &["bind", "ro", "nosuid", "noexec"]),
+            mount(
+                "bind",
+                "/etc/hosts",
+                "/etc/hosts",
+                &["bind", "ro", "nosuid", "noexec"],
+            ),
             mount("none", "relative", "/relative", &["rbind", "rro", "rslave"]),
-            mount("bind", "/srv/shared", "/shared", &["bind", "shared", "noatime"]),
+            mount(
+                "bind",
+                "/srv/shared",
+                "/shared",
+                &["bind", "shared", "noatime"],
+            ),
         ])
     }),
     case("bind-mounts-unprivileged", user, || {
         let mut spec = rootless_spec(1000, 1000);
-        spec.mounts.push(mount("bind", "/srv/data", "/data", &["rbind", "ro", "nodev"]));
+        spec.mounts.push(mount(
+            "bind",
+            "/srv/data",
+            "/data",
+            &["rbind", "ro", "nodev"],
+        ));
         spec
     }),
     case("mounts-of-file-systems", v2, || {
         mounted(vec![
             mount("proc", "proc", "/proc", &[]),
             mount("tmpfs", "tmpfs", "/tmp", &["nosuid", "nodev", "size=64m"]),
-            mount("tmpfs", "tmpfs", "/run", &["mode=700", "noexec", "strictatime"]),
+            mount(
+                "tmpfs",
+                "tmpfs",
+                "/run",
+                &["mode=700", "noexec", "strictatime"],
+            ),
             mount("overlay", "overlay", "/merged", &["lowerdir=/a:/b", "ro"]),
             mount("tmpfs", "tmpfs", "/slave", &["slave"]),
         ])
@@ -216,17 +270,26 @@ const CASES: &[Case] = &[
     case("mount-lxcfs", v2, || {
         mounted(vec![
             mount("proc", "proc", "/proc", &[]),
-            mount("bind", "/var/lib/lxcfs/proc/meminfo", "/proc/meminfo", &["bind"]),
+            mount(
+                "bind",
+                "/var/lib/lxcfs/proc/meminfo",
+                "/proc/meminfo",
+                &["bind"],
+            ),
         ])
     }),
-    case("mount-host-proc", v2, || mounted(vec![mount("bind", "/proc", "/proc", &["rbind"])])),
+    case("mount-host-proc", v2, || {
+        mounted(vec![mount("bind", "/proc", "/proc", &["rbind"])])
+    }),
     case("mount-destinations-cleaned", v2, || {
         mounted(vec![
             mount("tmpfs", "tmpfs", "/a/../b//c/", &[]),
             mount("tmpfs", "tmpfs", "relative", &[]),
         ])
     }),
-    case("dev-from-host", v2, || mounted(vec![mount("bind", "/dev", "/dev", &["rbind"])])),
+    case("dev-from-host", v2, || {
+        mounted(vec![mount("bind", "/dev", "/dev", &["rbind"])])
+    }),
     case("devices", v2, || {
         with(|spec| {
             let device = |path: &str, kind: &str, major, minor, mode| Device {
@@ -275,7 +338,10 @@ const CASES: &[Case] = &[
     case("terminal", v2, || {
         with(|spec| {
             process(spec).terminal = true;
-            process(spec).console_size = Some(ConsoleSize { height: 24, width: 80 });
+            process(spec).console_size = Some(ConsoleSize {
+                height: 24,
+                width: 80,
+            });
         })
     }),
     case("hooks", v2, || {
@@ -309,21 +375,34 @@ const CASES: &[Case] = &[
             });
         })
     }),
-    case("capabilities-absent", v2, || with(|spec| process(spec).capabilities = None)),
+    case("capabilities-absent", v2, || {
+        with(|spec| process(spec).capabilities = None)
+    }),
     case("rlimits", v2, || {
         with(|spec| {
-            let limit = |kind: &str, soft, hard| Rlimit { kind: kind.to_owned(), soft, hard };
-            process(spec).rlimits =
-                vec![limit("RLIMIT_NOFILE", 8, 8), limit("RLIMIT_CORE", 0, u64::MAX)];
+            let limit = |kind: &str, soft, hard| Rlimit {
+                kind: kind.to_owned(),
+                soft,
+                hard,
+            };
+            process(spec).rlimits = vec![
+                limit("RLIMIT_NOFILE", 8, 8),
+                limit("RLIMIT_CORE", 0, u64::MAX),
+            ];
         })
     }),
     case("rlimits-in-user-namespace", v2, || {
         let mut spec = in_user_namespace();
-        process(&mut spec).rlimits =
-            vec![Rlimit { kind: "RLIMIT_NOFILE".to_owned(), soft: 1 << 20, hard: 1 << 20 }];
+        process(&mut spec).rlimits = vec![Rlimit {
+            kind: "RLIMIT_NOFILE".to_owned(),
+            soft: 1 << 20,
+            hard: 1 << 20,
+        }];
         spec
     }),
-    case("oom-score", v2, || with(|spec| process(spec).oom_score_adj = Some(500))),
+    case("oom-score", v2, || {
+        with(|spec| process(spec).oom_score_adj = Some(500))
+    }),
     case("oom-score-in-user-namespace", v2, || {
         let mut spec = in_user_namespace();
         process(&mut spec).oom_score_adj = Some(500);
@@ -334,20 +413,31 @@ const CASES: &[Case] = &[
     case("personality", v2, || {
         with(|spec| {
             let domain = "LINUX32".to_owned();
-            linux(spec).personality = Some(Personality { domain, flags: Vec::new() });
+            linux(spec).personality = Some(Personality {
+                domain,
+                flags: Vec::new(),
+            });
         })
     }),
     case("program-search", v2, || {
         with(|spec| {
             process(spec).args = vec!["tool".to_owned(), "--flag".to_owned()];
             process(spec).env = vec!["PATH=/opt/bin:/bin:".to_owned(), "HOME=/home/me".to_owned()];
-            process(spec).cwd = "/work/dir".to_owned();
+            process(spec).cwd = "/srv/dir".to_owned();
         })
     }),
     case("resources", v2, || {
         limited(Resources {
-            memory: Some(Memory { limit: Some(64 << 20), swap: Some(-1), ..Memory::default() }),
-            cpu: Some(Cpu { shares: Some(512), quota: Some(50_000), ..Cpu::default() }),
+            memory: Some(Memory {
+                limit: Some(64 << 20),
+                swap: Some(-1),
+                ..Memory::default()
+            }),
+            cpu: Some(Cpu {
+                shares: Some(512),
+                quota: Some(50_000),
+                ..Cpu::default()
+            }),
             pids: Some(Pids { limit: Some(32) }),
             ..Resources::default()
         })
@@ -355,7 +445,10 @@ const CASES: &[Case] = &[
     case("resources-v1", v1, || {
         limited(Resources {
             pids: Some(Pids { limit: Some(32) }),
-            devices: vec![DeviceRule { allow: false, ..DeviceRule::default() }],
+            devices: vec![DeviceRule {
+                allow: false,
+                ..DeviceRule::default()
+            }],
             ..Resources::default()
         })
     }),
@@ -400,7 +493,10 @@ fn every_golden_file_has_a_case() {
         let file = entry.expect("an entry").file_name();
         let name = file.to_string_lossy();
         let name = name.trim_end_matches(".txt");
-        assert!(CASES.iter().any(|case| case.name == name), "{name} has no case");
+        assert!(
+            CASES.iter().any(|case| case.name == name),
+            "{name} has no case"
+        );
     }
 }
 
@@ -408,7 +504,12 @@ fn every_golden_file_has_a_case() {
 fn plans_are_the_same_every_time() {
     for case in CASES {
         let (first, second) = (plan_of(case), plan_of(case));
-        assert_eq!(first.text().to_string(), second.text().to_string(), "{}", case.name);
+        assert_eq!(
+            first.text().to_string(),
+            second.text().to_string(),
+            "{}",
+            case.name
+        );
         assert_eq!(first.json(), second.json(), "{}", case.name);
     }
 }

@@ -5,8 +5,8 @@ use std::fs;
 use orlop::spec::Process;
 use orlop::{Container, ExecOptions};
 
-use super::listen_fds::ListenFds;
 use super::exec_process::{self, Changes};
+use super::listen_fds::ListenFds;
 use super::{container, flags};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;

@@ -17,7 +17,9 @@ pub(super) struct ListenFds {
 impl ListenFds {
     /// What this process was given. Its pid is the container's matter: there it is 1.
     pub(super) fn from_env() -> Self {
-        env::var("LISTEN_FDS").map(|count| Self::parse(&count)).unwrap_or_default()
+        env::var("LISTEN_FDS")
+            .map(|count| Self::parse(&count))
+            .unwrap_or_default()
     }
 
     fn parse(count: &str) -> Self {
@@ -36,7 +38,9 @@ impl ListenFds {
 pub(crate) fn check_preserved(count: u32) -> Result<(), Failure> {
     let count = count.saturating_add(ListenFds::from_env().count);
     if count > MAX {
-        return Err(Failure::new(format!("--preserve-fds: {count} is more than {MAX}")));
+        return Err(Failure::new(format!(
+            "--preserve-fds: {count} is more than {MAX}"
+        )));
     }
     for number in 3..3 + count as i32 {
         let path = format!("/proc/self/fd/{number}");
@@ -57,7 +61,11 @@ mod tests {
     fn only_a_sensible_number_counts() {
         assert_eq!(ListenFds::parse("2").env, ["LISTEN_FDS=2", "LISTEN_PID=1"]);
         for nothing in ["", "0", "-1", "x", "4294967296", "100000"] {
-            assert_eq!(ListenFds::parse(nothing), ListenFds::default(), "{nothing:?}");
+            assert_eq!(
+                ListenFds::parse(nothing),
+                ListenFds::default(),
+                "{nothing:?}"
+            );
         }
     }
 }

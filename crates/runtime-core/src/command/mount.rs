@@ -230,7 +230,8 @@ impl Bind {
         self
     }
 
-    /// Lets device files in it be opened, such as a single one that is bound: `/dev/fuse`.
+    /// Lets device files in it be opened, such as a single one that is bound: `/dev/fuse`. A sandbox
+    /// with a cgroup of its own needs a [rule](orlop_cgroups::Limits::device_rules) for it, too.
     pub fn allow_devices(mut self) -> Self {
         self.devices = true;
         self

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use orlop_init::Op;
 
 use super::process::{
-    Program, needs_proc, push_console, push_controlling_terminal, push_cwd, push_filter, push_limits, push_proc_writes,
-    push_small_limits,
+    Program, needs_proc, push_console, push_controlling_terminal, push_cwd, push_filter,
+    push_limits, push_proc_writes, push_small_limits,
 };
 use super::{identity, push_joins};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::id::ContainerId;
-use crate::names::CLONE_NEWTIME;
+use crate::names::{CAP_SETGID, CLONE_NEWTIME};
 use crate::plan::{Plan, PlanBuilder, Source};
 use crate::spec::{Process, Seccomp};
 
@@ -44,10 +44,20 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::compile`].
-    pub(crate) fn compile_exec(process: &Process, options: &JoinOptions, host: &Host) -> Result<Self> {
+    pub(crate) fn compile_exec(
+        process: &Process,
+        options: &JoinOptions,
+        host: &Host,
+    ) -> Result<Self> {
         let mut build = PlanBuilder::new();
-        if process.selinux_label.as_deref().is_some_and(|label| !label.is_empty()) {
-            return Err(Error::Unsupported { field: "process.selinuxLabel".to_owned() });
+        if process
+            .selinux_label
+            .as_deref()
+            .is_some_and(|label| !label.is_empty())
+        {
+            return Err(Error::Unsupported {
+                field: "process.selinuxLabel".to_owned(),
+            });
         }
         build.plan.joined_namespaces = options.namespaces;
         build.plan.rootfs.clone_from(&options.rootfs);
@@ -56,7 +66,10 @@ impl Plan {
         for (number, given) in options.stdio.into_iter().enumerate() {
             if let Some(given) = given {
                 let from = build.source(Source::Given(given))?;
-                build.push(Op::Dup { from, to: number as u32 });
+                build.push(Op::Dup {
+                    from,
+                    to: number as u32,
+                });
             }
         }
         push_joins(&mut build, &options.cgroup)?;
@@ -69,6 +82,8 @@ impl Plan {
             build.push(Op::PrivateProc { to: proc });
             push_proc_writes(&mut build, process, host, proc, false)?;
         }
+        // Before a user namespace is entered, in which limits can't be raised.
+        push_limits(&mut build, process, false)?;
         enter(&mut build, options)?;
         if process.terminal {
             let root = build.made()?;
@@ -105,13 +120,16 @@ fn become_process(
     host: &Host,
 ) -> Result<()> {
     let in_user_namespace = options.namespaces & USER != 0;
-    push_cwd(build, process)?;
-    push_limits(build, process, false)?;
+    push_cwd(build, process, false)?;
+    let may_set_groups = host.has_capability(CAP_SETGID);
     let host = if in_user_namespace { None } else { Some(host) };
     let has_filter = options.seccomp.is_some();
-    let denied = in_user_namespace && process.user.additional_gids.is_empty();
+    // Who mapped one group without privilege has given up changing them.
+    let denied = in_user_namespace && !may_set_groups && process.user.additional_gids.is_empty();
     let give_up = identity::push(build, process, host, has_filter, denied)?;
-    build.push(Op::Umask { mask: process.user.umask.unwrap_or(0o022) });
+    build.push(Op::Umask {
+        mask: process.user.umask.unwrap_or(0o022),
+    });
     let program = Program::push(build, process)?;
     push_small_limits(build, process)?;
     build.push(Op::CloseFds {});
@@ -125,6 +143,7 @@ fn become_process(
     if forks {
         build.push(Op::Fork {});
     }
+    build.push(Op::Starting {});
     build.push(Op::NewSession {});
     if process.terminal {
         push_controlling_terminal(build);

@@ -20,7 +20,11 @@ struct Sets {
 }
 
 impl Sets {
-    fn resolve(build: &mut PlanBuilder, wanted: &Capabilities, host: Option<&Host>) -> Result<Self> {
+    fn resolve(
+        build: &mut PlanBuilder,
+        wanted: &Capabilities,
+        host: Option<&Host>,
+    ) -> Result<Self> {
         let mut bits = |names: &[String], set: &str| {
             let mut all = 0;
             for name in names {
@@ -69,7 +73,11 @@ impl Sets {
                 list(missing)
             ));
         }
-        for set in [&mut self.effective, &mut self.permitted, &mut self.inheritable] {
+        for set in [
+            &mut self.effective,
+            &mut self.permitted,
+            &mut self.inheritable,
+        ] {
             *set &= available;
         }
     }
@@ -86,7 +94,9 @@ impl Sets {
 
 fn list(bits: u64) -> String {
     let names = names::CAPABILITIES.iter().enumerate();
-    let set = names.filter(|(number, _)| bits & 1 << number != 0).map(|(_, name)| *name);
+    let set = names
+        .filter(|(number, _)| bits & 1 << number != 0)
+        .map(|(_, name)| *name);
     set.collect::<Vec<_>>().join(", ")
 }
 
@@ -104,10 +114,15 @@ pub(super) fn push(
     let wanted = process.capabilities.clone().unwrap_or_default();
     let sets = Sets::resolve(build, &wanted, host)?;
     build.at("process.capabilities.bounding");
-    build.push(Op::Bounding { keep: sets.bounding });
+    build.push(Op::Bounding {
+        keep: sets.bounding,
+    });
     push_groups(build, process, groups_denied)?;
     build.at("process.user");
-    build.push(Op::SetIds { uid: process.user.uid, gid: process.user.gid });
+    build.push(Op::SetIds {
+        uid: process.user.uid,
+        gid: process.user.gid,
+    });
     if process.no_new_privileges {
         build.at("process.noNewPrivileges");
         build.push(Op::NoNewPrivs {});
@@ -136,7 +151,10 @@ fn push_groups(build: &mut PlanBuilder, process: &Process, denied: bool) -> Resu
             groups.push(*group);
         }
     }
-    let bytes: Vec<u8> = groups.iter().flat_map(|group| group.to_ne_bytes()).collect();
+    let bytes: Vec<u8> = groups
+        .iter()
+        .flat_map(|group| group.to_ne_bytes())
+        .collect();
     let groups = build.blob(&bytes);
     build.push(Op::Groups { groups });
     Ok(())

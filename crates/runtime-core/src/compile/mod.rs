@@ -42,6 +42,8 @@ struct Compiler<'a> {
     init_opens_mounts: bool,
     /// What gives up the capability that loading the filter takes.
     give_up: Option<Op>,
+    /// Mounts that become read-only once all is made.
+    read_only_later: Vec<String>,
 }
 
 impl Plan {
@@ -70,6 +72,7 @@ impl Plan {
             build: PlanBuilder::new(),
             root: Slot(0),
             give_up: None,
+            read_only_later: Vec::new(),
         };
         compiler.run()?;
         Ok(compiler.build.plan)
@@ -102,6 +105,7 @@ impl Compiler<'_> {
         self.mounts()?;
         self.devices()?;
         self.console()?;
+        self.finish_mounts()?;
         self.create_hooks()?;
         self.enter_root()?;
         self.names()?;
@@ -130,7 +134,10 @@ impl Compiler<'_> {
         for (number, given) in self.options.stdio.into_iter().enumerate() {
             if let Some(given) = given {
                 let from = self.build.source(Source::Given(given))?;
-                self.build.push(Op::Dup { from, to: number as u32 });
+                self.build.push(Op::Dup {
+                    from,
+                    to: number as u32,
+                });
             }
         }
         Ok(())
@@ -138,7 +145,9 @@ impl Compiler<'_> {
 
     /// v1 hierarchies are joined by init itself, which spares an RCU wait; v2 it is born in.
     fn join_cgroup(&mut self) -> Result<()> {
-        let Some(cgroup) = &self.build.plan.cgroup else { return Ok(()) };
+        let Some(cgroup) = &self.build.plan.cgroup else {
+            return Ok(());
+        };
         let directories = resources::v1_directories(self.host, &cgroup.path);
         self.build.at("linux.cgroupsPath");
         push_joins(&mut self.build, &directories)
@@ -161,13 +170,19 @@ impl Compiler<'_> {
             ("hostname", &self.spec.hostname),
             ("domainname", &self.spec.domainname),
         ] {
-            let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else { continue };
+            let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else {
+                continue;
+            };
             self.build.at(field);
             if !self.namespaces.is_private(libc::CLONE_NEWUTS as u32) {
-                return Err(self.build.error("needs a UTS namespace of its own in linux.namespaces"));
+                return Err(self
+                    .build
+                    .error("needs a UTS namespace of its own in linux.namespaces"));
             }
             if name.len() > 64 {
-                return Err(self.build.error("is longer than 64 bytes, the kernel's limit"));
+                return Err(self
+                    .build
+                    .error("is longer than 64 bytes, the kernel's limit"));
             }
             let name = self.build.str(name)?;
             self.build.push(match field {

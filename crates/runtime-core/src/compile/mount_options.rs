@@ -30,7 +30,11 @@ const SET: [(&str, u64, u64); 10] = [
     ("nosuid", libc::MS_NOSUID, libc::MOUNT_ATTR_NOSUID),
     ("nodev", libc::MS_NODEV, libc::MOUNT_ATTR_NODEV),
     ("noexec", libc::MS_NOEXEC, libc::MOUNT_ATTR_NOEXEC),
-    ("nodiratime", libc::MS_NODIRATIME, libc::MOUNT_ATTR_NODIRATIME),
+    (
+        "nodiratime",
+        libc::MS_NODIRATIME,
+        libc::MOUNT_ATTR_NODIRATIME,
+    ),
     ("nosymfollow", MS_NOSYMFOLLOW, libc::MOUNT_ATTR_NOSYMFOLLOW),
     ("sync", libc::MS_SYNCHRONOUS, 0),
     ("dirsync", libc::MS_DIRSYNC, 0),
@@ -58,9 +62,17 @@ const CLEAR: [(&str, &str); 10] = [
 const ACCESS_TIME: [(&str, u64, u64); 6] = [
     ("noatime", libc::MS_NOATIME, libc::MOUNT_ATTR_NOATIME),
     ("relatime", libc::MS_RELATIME, libc::MOUNT_ATTR_RELATIME),
-    ("strictatime", libc::MS_STRICTATIME, libc::MOUNT_ATTR_STRICTATIME),
+    (
+        "strictatime",
+        libc::MS_STRICTATIME,
+        libc::MOUNT_ATTR_STRICTATIME,
+    ),
     ("atime", 0, libc::MOUNT_ATTR_RELATIME),
-    ("norelatime", libc::MS_STRICTATIME, libc::MOUNT_ATTR_STRICTATIME),
+    (
+        "norelatime",
+        libc::MS_STRICTATIME,
+        libc::MOUNT_ATTR_STRICTATIME,
+    ),
     ("nostrictatime", 0, libc::MOUNT_ATTR_RELATIME),
 ];
 
@@ -151,8 +163,13 @@ impl MountOptions {
 
     /// `rro`, `rnosuid` and their kin, which change a whole tree.
     fn recursive(&mut self, option: &str) -> bool {
-        let Some(name) = option.strip_prefix('r') else { return false };
-        if let Some((.., bit)) = SET.iter().find(|(known, _, bit)| *known == name && *bit != 0) {
+        let Some(name) = option.strip_prefix('r') else {
+            return false;
+        };
+        if let Some((.., bit)) = SET
+            .iter()
+            .find(|(known, _, bit)| *known == name && *bit != 0)
+        {
             add(&mut self.recursive_attr, *bit);
             return true;
         }
@@ -191,17 +208,34 @@ fn set_access_time(attr: &mut Attr, value: u64) {
 /// All options that are understood, for `features`.
 pub(crate) fn all() -> Vec<String> {
     let recursive_of = |name: &&str| format!("r{name}");
-    let attributes = SET.iter().filter(|(.., bit)| *bit != 0).map(|(name, ..)| *name);
-    let opposites = CLEAR.iter().filter(|(_, of)| attributes.clone().any(|name| name == *of));
+    let attributes = SET
+        .iter()
+        .filter(|(.., bit)| *bit != 0)
+        .map(|(name, ..)| *name);
+    let opposites = CLEAR
+        .iter()
+        .filter(|(_, of)| attributes.clone().any(|name| name == *of));
     let times = ACCESS_TIME.iter().map(|(name, ..)| *name);
-    let deep: Vec<&str> =
-        attributes.clone().chain(opposites.map(|(name, _)| *name)).chain(times.clone()).collect();
+    let deep: Vec<&str> = attributes
+        .clone()
+        .chain(opposites.map(|(name, _)| *name))
+        .chain(times.clone())
+        .collect();
     let mut names: Vec<String> = deep.iter().map(recursive_of).collect();
     names.extend(SET.iter().map(|(name, ..)| (*name).to_owned()));
     names.extend(CLEAR.iter().map(|(name, _)| (*name).to_owned()));
     names.extend(times.map(str::to_owned));
-    names.extend(PROPAGATION.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("r{name}")]));
-    names.extend(IGNORED.iter().filter(|name| **name != "loud").map(|name| (*name).to_owned()));
+    names.extend(
+        PROPAGATION
+            .iter()
+            .flat_map(|(name, _)| [(*name).to_owned(), format!("r{name}")]),
+    );
+    names.extend(
+        IGNORED
+            .iter()
+            .filter(|name| **name != "loud")
+            .map(|name| (*name).to_owned()),
+    );
     names.extend(["bind".to_owned(), "rbind".to_owned()]);
     names.sort();
     names.dedup();
@@ -213,7 +247,12 @@ mod tests {
     use super::*;
 
     fn parse(options: &[&str]) -> MountOptions {
-        MountOptions::parse(&options.iter().map(|&option| option.to_owned()).collect::<Vec<_>>())
+        MountOptions::parse(
+            &options
+                .iter()
+                .map(|&option| option.to_owned())
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[test]
@@ -235,7 +274,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_the_file_systems() {
-        assert_eq!(parse(&["mode=755", "nosuid", "size=64k"]).data, ["mode=755", "size=64k"]);
+        assert_eq!(
+            parse(&["mode=755", "nosuid", "size=64k"]).data,
+            ["mode=755", "size=64k"]
+        );
         assert_eq!(parse(&["tmpcopyup"]).unsupported, Some("tmpcopyup"));
     }
 
@@ -243,7 +285,10 @@ mod tests {
     fn every_advertised_option_is_understood() {
         for name in all() {
             let options = parse(&[&name]);
-            assert!(options.data.is_empty() && options.unsupported.is_none(), "{name}");
+            assert!(
+                options.data.is_empty() && options.unsupported.is_none(),
+                "{name}"
+            );
         }
     }
 }

@@ -63,18 +63,24 @@ impl Compiler<'_> {
         let destination = clean(&mount.destination);
         let target = destination.to_string_lossy().into_owned();
         if target == "/" {
-            return Err(self.build.error("destination: the root itself can't be covered"));
+            return Err(self
+                .build
+                .error("destination: the root itself can't be covered"));
         }
         let options = MountOptions::parse(&mount.options);
         if let Some(option) = options.unsupported {
-            return Err(self.build.error(format!("options: {option:?} is not supported yet")));
+            return Err(self
+                .build
+                .error(format!("options: {option:?} is not supported yet")));
         }
         let kind = mount.kind.as_deref().unwrap_or_default();
         if options.bind || kind == "bind" {
             return self.bind(mount, &options, &target);
         }
         match kind {
-            "" => Err(self.build.error("type: missing, and no bind among the options")),
+            "" => Err(self
+                .build
+                .error("type: missing, and no bind among the options")),
             "cgroup" | "cgroup2" => self.cgroup_mount(&options, &target),
             _ => self.filesystem(mount, kind, &options, &target),
         }
@@ -88,25 +94,42 @@ impl Compiler<'_> {
         target: &str,
     ) -> Result<()> {
         if target.starts_with("/proc/") || target == "/proc" && kind != "proc" {
-            return Err(self.build.error(format!("a {kind} must not cover {target}")));
+            return Err(self
+                .build
+                .error(format!("a {kind} must not cover {target}")));
         }
         let mut data = options.data.join(",");
         if kind == "devpts" && self.drops_tty_group() {
             data = without_tty_group(&options.data);
         }
-        let has_mode = options.data.iter().any(|option| option.starts_with("mode="));
+        // What else goes into an empty file system has to be made first.
+        let deferred = kind == "tmpfs" && options.flags & libc::MS_RDONLY != 0;
+        if deferred {
+            self.read_only_later.push(target.to_owned());
+        }
+        let has_mode = options
+            .data
+            .iter()
+            .any(|option| option.starts_with("mode="));
         let op = Op::MountFs {
             root: self.root,
             target: self.build.str(target)?,
             fstype: self.build.str(kind)?,
             source: self.build.str(mount.source.as_deref().unwrap_or(kind))?,
-            flags: options.flags,
+            flags: if deferred {
+                options.flags & !libc::MS_RDONLY
+            } else {
+                options.flags
+            },
             data: self.build.str(&data)?,
             strict: matches!(kind, "proc" | "sysfs"),
             keep_mode: kind == "tmpfs" && !has_mode,
         };
         self.build.push(op);
-        let set = Attr { set: options.recursive_attr.set, clear: options.recursive_attr.clear };
+        let set = Attr {
+            set: options.recursive_attr.set,
+            clear: options.recursive_attr.clear,
+        };
         if options.propagation != 0 || !set.is_empty() {
             let to = self.open_mounted(target)?;
             self.set_attr(to, set, options.propagation, false);
@@ -114,12 +137,27 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// Makes those mounts read-only that had to be writable until all was made.
+    pub(super) fn finish_mounts(&mut self) -> Result<()> {
+        self.build.at("mounts");
+        for target in std::mem::take(&mut self.read_only_later) {
+            let to = self.open_mounted(&target)?;
+            let set = libc::MOUNT_ATTR_RDONLY;
+            self.set_attr(to, Attr { set, clear: 0 }, 0, false);
+        }
+        self.build.at_none();
+        Ok(())
+    }
+
     /// Where the terminals' group is not mapped, asking for it would fail the mount.
     fn drops_tty_group(&self) -> bool {
         const TTY: u32 = 5;
-        let Some(maps) = &self.namespaces.id_maps else { return false };
+        let Some(maps) = &self.namespaces.id_maps else {
+            return false;
+        };
         !maps.gids.iter().any(|map| {
-            TTY >= map.container_id && u64::from(TTY) < u64::from(map.container_id) + u64::from(map.size)
+            TTY >= map.container_id
+                && u64::from(TTY) < u64::from(map.container_id) + u64::from(map.size)
         })
     }
 
@@ -127,13 +165,23 @@ impl Compiler<'_> {
     fn open_mounted(&mut self, target: &str) -> Result<Slot> {
         let to = self.build.made()?;
         let path = self.build.str(target)?;
-        self.build.push(Op::OpenDir { to, root: self.root, path });
+        self.build.push(Op::OpenDir {
+            to,
+            root: self.root,
+            path,
+        });
         Ok(to)
     }
 
     fn set_attr(&mut self, mount: Slot, attr: Attr, propagation: u64, recursive: bool) {
         let Attr { set, clear } = attr;
-        self.build.push(Op::SetAttr { mount, set, clear, propagation, recursive });
+        self.build.push(Op::SetAttr {
+            mount,
+            set,
+            clear,
+            propagation,
+            recursive,
+        });
     }
 
     fn bind(&mut self, mount: &Mount, options: &MountOptions, target: &str) -> Result<()> {
@@ -161,7 +209,12 @@ impl Compiler<'_> {
         };
         let slot = self.tree(tree)?;
         let target = self.build.str(target)?;
-        self.build.push(Op::Attach { mount: slot, root: self.root, target, strict: false });
+        self.build.push(Op::Attach {
+            mount: slot,
+            root: self.root,
+            target,
+            strict: false,
+        });
         Ok(())
     }
 
@@ -172,7 +225,13 @@ impl Compiler<'_> {
         }
         let to = self.build.made()?;
         let path = self.build.str(&tree.path.to_string_lossy())?;
-        self.build.push(Op::OpenTree { to, path, recursive: tree.recursive, follow: true });
+        self.build.push(Op::OpenTree {
+            to,
+            path,
+            recursive: tree.recursive,
+            follow: true,
+            procfs: tree.procfs,
+        });
         self.set_attr(to, Attr::default(), tree.propagation, true);
         for (attr, recursive) in [(tree.attr, false), (tree.recursive_attr, true)] {
             if !attr.is_empty() {
@@ -186,7 +245,8 @@ impl Compiler<'_> {
         let private = self.namespaces.is_private(libc::CLONE_NEWCGROUP as u32);
         match self.host.cgroups.mode() {
             Mode::None => {
-                self.build.warn(format!("{target}: this host mounts no cgroups; left out"));
+                self.build
+                    .warn(format!("{target}: this host mounts no cgroups; left out"));
                 Ok(())
             }
             Mode::V2 if private || !self.namespaces.has_user() => self.cgroup2(options, target),
@@ -236,7 +296,11 @@ impl Compiler<'_> {
         self.build.push(op);
         let dir = self.open_mounted(target)?;
         let host = self.host;
-        let v1 = host.cgroups.hierarchies().iter().filter(|one| one.version() == Version::V1);
+        let v1 = host
+            .cgroups
+            .hierarchies()
+            .iter()
+            .filter(|one| one.version() == Version::V1);
         for (hierarchy, directory) in v1.zip(directories) {
             let mount_name = hierarchy.mountpoint().file_name().unwrap_or_default();
             let mount_name = mount_name.to_string_lossy();
@@ -246,7 +310,12 @@ impl Compiler<'_> {
             for controller in mount_name.split(',').filter(|one| *one != mount_name) {
                 let path = self.build.str(&format!("/{controller}"))?;
                 let link = self.build.str(&mount_name)?;
-                self.build.push(Op::Symlink { root: dir, path, target: link, replace: false });
+                self.build.push(Op::Symlink {
+                    root: dir,
+                    path,
+                    target: link,
+                    replace: false,
+                });
             }
         }
         // Nothing runs in the container yet that could use the moment before.
@@ -256,7 +325,10 @@ impl Compiler<'_> {
 
     /// Without a cgroup of its own the container may look at the host's, no more.
     fn host_cgroups(&mut self, options: &MountOptions, target: &str) -> Result<()> {
-        let read_only = Attr { set: libc::MOUNT_ATTR_RDONLY, clear: 0 };
+        let read_only = Attr {
+            set: libc::MOUNT_ATTR_RDONLY,
+            clear: 0,
+        };
         let slot = self.tree(Tree {
             path: PathBuf::from("/sys/fs/cgroup"),
             recursive: true,
@@ -266,14 +338,22 @@ impl Compiler<'_> {
             procfs: false,
         })?;
         let target = self.build.str(target)?;
-        self.build.push(Op::Attach { mount: slot, root: self.root, target, strict: true });
+        self.build.push(Op::Attach {
+            mount: slot,
+            root: self.root,
+            target,
+            strict: true,
+        });
         Ok(())
     }
 }
 
 fn without_tty_group(data: &[String]) -> String {
-    let kept: Vec<&str> =
-        data.iter().map(String::as_str).filter(|option| *option != "gid=5").collect();
+    let kept: Vec<&str> = data
+        .iter()
+        .map(String::as_str)
+        .filter(|option| *option != "gid=5")
+        .collect();
     kept.join(",")
 }
 

@@ -17,6 +17,8 @@ const MOUNT: u32 = libc::CLONE_NEWNS as u32;
 const PID: u32 = libc::CLONE_NEWPID as u32;
 const CGROUP: u32 = libc::CLONE_NEWCGROUP as u32;
 const NETWORK: u32 = libc::CLONE_NEWNET as u32;
+/// Those with kernel parameters of their own.
+const HAS_PARAMETERS: u32 = NETWORK | libc::CLONE_NEWIPC as u32 | libc::CLONE_NEWUTS as u32;
 
 /// Where a joined namespace comes from.
 #[derive(Debug, Clone)]
@@ -42,13 +44,17 @@ impl Namespaces {
             let field = format!("linux.namespaces[{index}]");
             let flag = flag(&namespace.kind, &field)?;
             if seen & flag != 0 {
-                return Err(Error::invalid(field, format!("{:?} is there twice", namespace.kind)));
+                return Err(Error::invalid(
+                    field,
+                    format!("{:?} is there twice", namespace.kind),
+                ));
             }
             seen |= flag;
             match &namespace.path {
                 None => all.new |= flag,
                 Some(path) if path.starts_with('/') => {
-                    all.joins.push((flag, Joined::Path(path.into()), format!("{field}.path")));
+                    all.joins
+                        .push((flag, Joined::Path(path.into()), format!("{field}.path")));
                 }
                 Some(path) => {
                     let message = format!("{path:?} is not an absolute path");
@@ -57,10 +63,12 @@ impl Namespaces {
             }
         }
         for (flag, given) in &options.given_namespaces {
-            all.joins.push((*flag, Joined::Given(*given), "namespace".to_owned()));
+            all.joins
+                .push((*flag, Joined::Given(*given), "namespace".to_owned()));
         }
         // The user namespace first: it gives the right to join those that it owns.
-        all.joins.sort_by_key(|(flag, ..)| NAMESPACES.iter().position(|(known, ..)| known == flag));
+        all.joins
+            .sort_by_key(|(flag, ..)| NAMESPACES.iter().position(|(known, ..)| known == flag));
         all.resolve_maps(linux)?;
         Ok(all)
     }
@@ -75,7 +83,10 @@ impl Namespaces {
             }
             return Ok(());
         }
-        let maps = [("uidMappings", &linux.uid_mappings), ("gidMappings", &linux.gid_mappings)];
+        let maps = [
+            ("uidMappings", &linux.uid_mappings),
+            ("gidMappings", &linux.gid_mappings),
+        ];
         for (field, map) in maps {
             let field = format!("linux.{field}");
             idmap::validate(&field, map)?;
@@ -84,8 +95,10 @@ impl Namespaces {
                 return Err(Error::invalid(field, message));
             }
         }
-        self.id_maps =
-            Some(IdMaps { uids: linux.uid_mappings.clone(), gids: linux.gid_mappings.clone() });
+        self.id_maps = Some(IdMaps {
+            uids: linux.uid_mappings.clone(),
+            gids: linux.gid_mappings.clone(),
+        });
         Ok(())
     }
 
@@ -108,7 +121,11 @@ impl Namespaces {
 
     /// A user namespace must be entered before what it shall own is made: then init makes all.
     fn init_makes(&self) -> u32 {
-        if self.has_user() { self.new } else { self.new & CGROUP }
+        if self.has_user() {
+            self.new
+        } else {
+            self.new & CGROUP
+        }
     }
 
     pub(super) fn clone_flags(&self) -> u32 {
@@ -131,7 +148,9 @@ fn flag(kind: &NamespaceKind, field: &str) -> Result<u32> {
         NamespaceKind::Uts => libc::CLONE_NEWUTS as u32,
         NamespaceKind::Cgroup => CGROUP,
         NamespaceKind::Time => {
-            return Err(Error::Unsupported { field: format!("{field}.type \"time\"") });
+            return Err(Error::Unsupported {
+                field: format!("{field}.type \"time\""),
+            });
         }
         NamespaceKind::Unknown(name) => {
             let message = format!("{name:?} is no kind of namespace");
@@ -150,8 +169,12 @@ impl Compiler<'_> {
             self.build.at(field);
             let source = match from {
                 Joined::Path(path) => {
-                    let not_own = flags == NETWORK && !self.linux.sysctl.is_empty();
-                    Source::Namespace { path, kind: flags, not_own }
+                    let not_own = flags & HAS_PARAMETERS != 0 && !self.linux.sysctl.is_empty();
+                    Source::Namespace {
+                        path,
+                        kind: flags,
+                        not_own,
+                    }
                 }
                 Joined::Given(given) => Source::Given(given),
             };
@@ -171,10 +194,15 @@ impl Compiler<'_> {
             self.build.push(Op::BecomeIds { uid: 0, gid: 0 });
         }
         if makes & !USER != 0 {
-            self.build.push(Op::Unshare { flags: makes & !USER });
+            self.build.push(Op::Unshare {
+                flags: makes & !USER,
+            });
         }
         if self.namespaces.forks() {
             self.build.push(Op::Fork {});
+        }
+        if self.namespaces.is_new(NETWORK) {
+            self.build.push(Op::LoopbackUp {});
         }
         self.build.at_none();
         Ok(())

@@ -5,7 +5,7 @@ use orlop_init::wire::Slot;
 
 use super::Compiler;
 use crate::error::Result;
-use crate::names::{self, CAP_SYS_ADMIN};
+use crate::names::{self, CAP_SETGID, CAP_SYS_ADMIN};
 use crate::plan::{PlanBuilder, RaisedLimit, Source};
 use crate::spec::{Hook, Process};
 
@@ -58,7 +58,9 @@ impl Compiler<'_> {
         for (index, hook) in hooks.iter().enumerate() {
             self.build.at(format!("{field}[{index}]"));
             if !hook.path.starts_with('/') {
-                return Err(self.build.error(format!("path: {:?} is not absolute", hook.path)));
+                return Err(self
+                    .build
+                    .error(format!("path: {:?} is not absolute", hook.path)));
             }
             let timeout = match hook.timeout {
                 None => 0,
@@ -73,20 +75,31 @@ impl Compiler<'_> {
                 self.build.list(hook.args.iter().map(String::as_str))?
             };
             let env = self.build.list(hook.env.iter().map(String::as_str))?;
-            self.build.push(Op::Hook { path, argv, env, timeout });
+            self.build.push(Op::Hook {
+                path,
+                argv,
+                env,
+                timeout,
+            });
         }
         self.build.at_none();
         Ok(())
     }
 
     pub(super) fn working_directory(&mut self) -> Result<()> {
-        push_cwd(&mut self.build, self.process)
+        push_cwd(&mut self.build, self.process, true)
     }
 
     pub(super) fn write_proc(&mut self, proc: Option<Slot>) -> Result<()> {
         let Some(proc) = proc else { return Ok(()) };
         self.sysctls(proc)?;
-        push_proc_writes(&mut self.build, self.process, self.host, proc, self.namespaces.has_user())
+        push_proc_writes(
+            &mut self.build,
+            self.process,
+            self.host,
+            proc,
+            self.namespaces.has_user(),
+        )
     }
 
     /// From the limits to exec.
@@ -103,6 +116,7 @@ impl Compiler<'_> {
         let hooks = self.build.plan.hooks.start_container.clone();
         self.hooks("hooks.startContainer", &hooks)?;
         push_small_limits(&mut self.build, self.process)?;
+        self.build.push(Op::Starting {});
         self.build.push(Op::CloseFds {});
         let seccomp = self.linux.seccomp.as_ref();
         push_filter(&mut self.build, seccomp, self.give_up.take());
@@ -158,7 +172,13 @@ pub(super) fn push_console(build: &mut PlanBuilder, process: &Process, root: Slo
     let size = process.console_size.unwrap_or_default();
     let fit = |cells: u64| u32::from(u16::try_from(cells).unwrap_or(u16::MAX));
     let (rows, columns) = (fit(size.height), fit(size.width));
-    build.push(Op::Console { root, uid: process.user.uid, rows, columns, bind });
+    build.push(Op::Console {
+        root,
+        uid: process.user.uid,
+        rows,
+        columns,
+        bind,
+    });
     build.at_none();
 }
 
@@ -168,13 +188,13 @@ pub(super) fn push_controlling_terminal(build: &mut PlanBuilder) {
     build.at_none();
 }
 
-pub(super) fn push_cwd(build: &mut PlanBuilder, process: &Process) -> Result<()> {
+pub(super) fn push_cwd(build: &mut PlanBuilder, process: &Process, create: bool) -> Result<()> {
     build.at("process.cwd");
     if !process.cwd.starts_with('/') {
         return Err(build.error(format!("{:?} is not an absolute path", process.cwd)));
     }
     let path = build.str(&process.cwd)?;
-    build.push(Op::Cwd { path, create: true });
+    build.push(Op::Cwd { path, create });
     build.at_none();
     Ok(())
 }
@@ -195,7 +215,14 @@ fn limits(build: &mut PlanBuilder, process: &Process) -> Result<Vec<(String, Rai
         if limits.iter().any(|(_, known)| known.resource == resource) {
             return Err(build.error(format!("{} is there twice", limit.kind)));
         }
-        limits.push((field, RaisedLimit { resource, soft, hard }));
+        limits.push((
+            field,
+            RaisedLimit {
+                resource,
+                soft,
+                hard,
+            },
+        ));
     }
     Ok(limits)
 }
@@ -210,9 +237,17 @@ fn push_chosen(
     chosen: impl Fn(RaisedLimit) -> bool,
 ) {
     for (field, limit) in limits.iter().filter(|(_, limit)| chosen(*limit)) {
-        let RaisedLimit { resource, soft, hard } = *limit;
+        let RaisedLimit {
+            resource,
+            soft,
+            hard,
+        } = *limit;
         build.at(field.as_str());
-        build.push(Op::Rlimit { resource, soft, hard });
+        build.push(Op::Rlimit {
+            resource,
+            soft,
+            hard,
+        });
     }
     build.at_none();
 }
@@ -253,7 +288,11 @@ pub(super) fn push_filter(
 
 /// Whether loading the filter takes CAP_SYS_ADMIN, to be given up only after.
 pub(super) fn filter_needs_privilege(process: &Process, has_filter: bool) -> u64 {
-    if has_filter && !process.no_new_privileges { 1 << CAP_SYS_ADMIN } else { 0 }
+    if has_filter && !process.no_new_privileges {
+        1 << CAP_SYS_ADMIN
+    } else {
+        0
+    }
 }
 
 /// The arguments and environment of the program.
@@ -266,7 +305,9 @@ impl Program {
     /// Finds the program, and prepares its arguments and environment.
     pub(super) fn push(build: &mut PlanBuilder, process: &Process) -> Result<Self> {
         build.at("process.args");
-        let Some(name) = process.args.first() else { return Err(build.error("missing")) };
+        let Some(name) = process.args.first() else {
+            return Err(build.error("missing"));
+        };
         if name.is_empty() {
             return Err(build.error("the program's name is empty"));
         }
@@ -280,9 +321,15 @@ impl Program {
                 return Err(build.error(format!("{variable:?} is not of the form NAME=VALUE")));
             }
         }
-        let home_is_set =
-            process.env.iter().any(|variable| variable.starts_with("HOME=") && variable != "HOME=");
-        let variables = process.env.iter().map(String::as_str).filter(|one| *one != "HOME=");
+        let home_is_set = process
+            .env
+            .iter()
+            .any(|variable| variable.starts_with("HOME=") && variable != "HOME=");
+        let variables = process
+            .env
+            .iter()
+            .map(String::as_str)
+            .filter(|one| *one != "HOME=");
         let env = if home_is_set {
             build.list(variables)?
         } else {
@@ -290,7 +337,10 @@ impl Program {
         };
         if !home_is_set {
             let cell = env.first + env.count - 1;
-            build.push(Op::Home { cell, uid: process.user.uid });
+            build.push(Op::Home {
+                cell,
+                uid: process.user.uid,
+            });
         }
         build.at("process.args");
         build.push(Op::FindProgram { candidates });
@@ -299,7 +349,10 @@ impl Program {
 
     pub(super) fn exec(self, build: &mut PlanBuilder) {
         build.at("process.args");
-        build.push(Op::Exec { argv: self.argv, env: self.env });
+        build.push(Op::Exec {
+            argv: self.argv,
+            env: self.env,
+        });
         build.at_none();
     }
 }
@@ -309,7 +362,10 @@ fn candidates(name: &str, env: &[String]) -> Vec<String> {
     if name.contains('/') {
         return vec![name.to_owned()];
     }
-    let path = env.iter().rev().find_map(|variable| variable.strip_prefix("PATH="));
+    let path = env
+        .iter()
+        .rev()
+        .find_map(|variable| variable.strip_prefix("PATH="));
     let directories = path.unwrap_or(DEFAULT_PATH).split(':');
     let below = |directory: &str| match directory {
         "" => format!("./{name}"),
@@ -329,22 +385,37 @@ impl Compiler<'_> {
         push_limits(&mut self.build, self.process, raise)?;
         let has_filter = self.linux.seccomp.is_some();
         let groups_denied = self.groups_denied();
-        let host = if self.namespaces.has_user() { None } else { Some(self.host) };
-        self.give_up =
-            super::identity::push(&mut self.build, self.process, host, has_filter, groups_denied)?;
+        let host = if self.namespaces.has_user() {
+            None
+        } else {
+            Some(self.host)
+        };
+        self.give_up = super::identity::push(
+            &mut self.build,
+            self.process,
+            host,
+            has_filter,
+            groups_denied,
+        )?;
         if let Some(personality) = &self.linux.personality {
             self.build.at("linux.personality.domain");
             let domain = match personality.domain.as_str() {
                 "LINUX" => 0,
                 "LINUX32" => 8,
-                other => return Err(self.build.error(format!("{other:?} is not LINUX or LINUX32"))),
+                other => {
+                    return Err(self
+                        .build
+                        .error(format!("{other:?} is not LINUX or LINUX32")));
+                }
             };
             self.build.push(Op::Personality { domain });
         }
         let mask = self.process.user.umask.unwrap_or(DEFAULT_UMASK);
         self.build.at("process.user.umask");
         if mask > 0o777 {
-            return Err(self.build.error(format!("{mask:o} has more than nine bits")));
+            return Err(self
+                .build
+                .error(format!("{mask:o} has more than nine bits")));
         }
         self.build.push(Op::Umask { mask });
         self.build.at_none();
@@ -353,7 +424,6 @@ impl Compiler<'_> {
 
     /// A caller without privilege may map groups only after it has given up changing them.
     fn groups_denied(&self) -> bool {
-        const CAP_SETGID: u32 = 6;
         self.namespaces.is_new(libc::CLONE_NEWUSER as u32)
             && !self.host.has_capability(CAP_SETGID)
             && self.linux.gid_mappings.len() == 1

@@ -15,7 +15,9 @@ use crate::spec::{self, BlockIo, Cpu, Memory, Resources, ThrottleDevice};
 
 /// The container's directories in the v1 hierarchies; in the unified one it is born.
 pub(super) fn v1_directories(host: &Host, path: &CgroupPath) -> Vec<PathBuf> {
-    let places = Cgroup::plan_paths(&host.cgroups, path).into_iter().zip(host.cgroups.hierarchies());
+    let places = Cgroup::plan_paths(&host.cgroups, path)
+        .into_iter()
+        .zip(host.cgroups.hierarchies());
     let v1 = places.filter(|(_, hierarchy)| hierarchy.version() == Version::V1);
     v1.map(|(place, _)| place.path).collect()
 }
@@ -48,10 +50,19 @@ pub(super) fn cgroup(compiler: &Compiler<'_>) -> Result<Option<CgroupPlan>> {
     let path = match (path, default_path) {
         ("", Some(id)) => id,
         ("", None) => {
-            return Err(Error::invalid("linux.cgroupsPath", "missing; limits need a cgroup"));
+            return Err(Error::invalid(
+                "linux.cgroupsPath",
+                "missing; limits need a cgroup",
+            ));
         }
         (path, _) => path.to_owned(),
     };
+    if !path.starts_with('/') && path.contains(':') {
+        let message = format!(
+            "{path:?} names a systemd slice and scope, which is not supported yet; name a path"
+        );
+        return Err(Error::invalid("linux.cgroupsPath", message));
+    }
     let path = CgroupPath::new(&path)
         .map_err(|error| Error::invalid("linux.cgroupsPath", error.to_string()))?;
     Ok(Some(CgroupPlan { path, limits }))
@@ -77,7 +88,9 @@ pub(crate) fn limits(resources: &Resources) -> Result<Limits> {
 
 /// Zero means "not set" for the memory fields, as every producer of Specs has it.
 fn bytes(value: Option<i64>) -> Option<Limit<Bytes>> {
-    value.filter(|value| *value != 0).map(|value| Limit::from_oci(value).map(Bytes))
+    value
+        .filter(|value| *value != 0)
+        .map(|value| Limit::from_oci(value).map(Bytes))
 }
 
 fn set_memory(limits: &mut Limits, memory: &Memory) -> Result<()> {
@@ -105,7 +118,9 @@ fn micros(value: Option<u64>) -> Option<Micros> {
 fn set_cpu(limits: &mut Limits, cpu: &Cpu) -> Result<()> {
     let to = &mut limits.cpu;
     let run_time = |value: Option<i64>| {
-        value.filter(|value| *value != 0).map(|value| Limit::from_oci(value).map(Micros))
+        value
+            .filter(|value| *value != 0)
+            .map(|value| Limit::from_oci(value).map(Micros))
     };
     to.shares = cpu.shares.filter(|shares| *shares != 0).map(CpuShares);
     to.quota = run_time(cpu.quota);
@@ -132,14 +147,20 @@ fn device_number(field: &str, major: i64, minor: i64) -> Result<DeviceNumber> {
         u32::try_from(value)
             .map_err(|_| Error::invalid(field, format!("{major}:{minor} is no device number")))
     };
-    Ok(DeviceNumber { major: number(major)?, minor: number(minor)? })
+    Ok(DeviceNumber {
+        major: number(major)?,
+        minor: number(minor)?,
+    })
 }
 
 fn rates(field: &str, devices: &[ThrottleDevice]) -> Result<Vec<DeviceRate>> {
     let rate = |(index, device): (usize, &ThrottleDevice)| {
         let field = format!("linux.resources.blockIO.{field}[{index}]");
         let number = device_number(&field, device.major, device.minor)?;
-        Ok(DeviceRate { device: number, rate: device.rate })
+        Ok(DeviceRate {
+            device: number,
+            rate: device.rate,
+        })
     };
     devices.iter().enumerate().map(rate).collect()
 }
@@ -164,7 +185,7 @@ fn set_block_io(limits: &mut Limits, io: &BlockIo) -> Result<()> {
 }
 
 /// Devices that every container may use, whatever the list says: kind, major, minor, access.
-const ALWAYS: [(DeviceKind, Option<u32>, Option<u32>, Access); 11] = [
+const ALWAYS: [(DeviceKind, Option<u32>, Option<u32>, Access); 10] = [
     (DeviceKind::Char, None, None, Access::MKNOD),
     (DeviceKind::Block, None, None, Access::MKNOD),
     (DeviceKind::Char, Some(1), Some(3), Access::ALL),
@@ -175,22 +196,26 @@ const ALWAYS: [(DeviceKind, Option<u32>, Option<u32>, Access); 11] = [
     (DeviceKind::Char, Some(5), Some(0), Access::ALL),
     (DeviceKind::Char, Some(5), Some(2), Access::ALL),
     (DeviceKind::Char, Some(136), None, Access::ALL),
-    (DeviceKind::Char, Some(10), Some(200), Access::ALL),
 ];
 
 /// The list always starts from "deny all": one that only allows is no block-list.
 fn device_rules(asked: &[spec::DeviceRule]) -> Result<Vec<DeviceRule>> {
     let mut rules = Vec::with_capacity(asked.len() + ALWAYS.len());
     for (index, rule) in asked.iter().enumerate() {
-        rules.push(device_rule(rule, &format!("linux.resources.devices[{index}]"))?);
+        rules.push(device_rule(
+            rule,
+            &format!("linux.resources.devices[{index}]"),
+        )?);
     }
-    let always = ALWAYS.iter().map(|&(kind, major, minor, access)| DeviceRule {
-        allow: true,
-        kind,
-        major,
-        minor,
-        access,
-    });
+    let always = ALWAYS
+        .iter()
+        .map(|&(kind, major, minor, access)| DeviceRule {
+            allow: true,
+            kind,
+            major,
+            minor,
+            access,
+        });
     rules.extend(always);
     Ok(rules)
 }
@@ -201,10 +226,17 @@ fn device_rule(rule: &spec::DeviceRule, field: &str) -> Result<DeviceRule> {
         "b" => DeviceKind::Block,
         "c" | "u" => DeviceKind::Char,
         other => {
-            return Err(Error::invalid(field, format!("type: {other:?} is none of a, b, c")));
+            return Err(Error::invalid(
+                field,
+                format!("type: {other:?} is none of a, b, c"),
+            ));
         }
     };
-    let letters = rule.access.as_deref().filter(|letters| !letters.is_empty()).unwrap_or("rwm");
+    let letters = rule
+        .access
+        .as_deref()
+        .filter(|letters| !letters.is_empty())
+        .unwrap_or("rwm");
     let access = Access::parse(letters)
         .ok_or_else(|| Error::invalid(field, format!("access: {letters:?} is not of r, w, m")))?;
     // Absent and -1 both stand for "any".

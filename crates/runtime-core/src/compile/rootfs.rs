@@ -49,7 +49,11 @@ impl Compiler<'_> {
 
     pub(super) fn root_filesystem(&mut self) -> Result<()> {
         self.build.at("root.path");
-        let root = self.spec.root.as_ref().ok_or_else(|| self.build.error("missing"))?;
+        let root = self
+            .spec
+            .root
+            .as_ref()
+            .ok_or_else(|| self.build.error("missing"))?;
         if root.path.is_empty() {
             return Err(self.build.error("missing"));
         }
@@ -66,14 +70,28 @@ impl Compiler<'_> {
         let propagation = self.root_propagation()?;
         if self.namespaces.is_new(MOUNT) {
             let everything = self.build.str("/")?;
-            let propagation = libc::MS_PRIVATE;
-            self.build.push(Op::Propagation { path: everything, propagation });
+            // A slave has to be one of the host's mount, not of a private copy.
+            let propagation = match propagation {
+                libc::MS_SLAVE => libc::MS_SLAVE,
+                _ => libc::MS_PRIVATE,
+            };
+            self.build.push(Op::Propagation {
+                path: everything,
+                propagation,
+            });
         }
         self.root = self.root_tree(&path, propagation)?;
         // Hooks look for the container's files at the bundle's path; all others need no path.
-        let at = if self.has_create_hooks() { path.to_string_lossy().into_owned() } else { "/".into() };
+        let at = if self.has_create_hooks() {
+            path.to_string_lossy().into_owned()
+        } else {
+            "/".into()
+        };
         let at = self.build.str(&at)?;
-        self.build.push(Op::AttachRoot { root: self.root, at });
+        self.build.push(Op::AttachRoot {
+            root: self.root,
+            at,
+        });
         Ok(())
     }
 
@@ -82,15 +100,30 @@ impl Compiler<'_> {
     fn root_tree(&mut self, path: &Path, propagation: u64) -> Result<Slot> {
         let init_may = self.init_opens_mounts || !self.namespaces.has_user();
         if !init_may || !self.namespaces.is_new(MOUNT) {
-            return self.build.source(Source::Root { path: path.to_owned(), propagation });
+            return self.build.source(Source::Root {
+                path: path.to_owned(),
+                propagation,
+            });
         }
         let to = self.build.made()?;
         let text = self.build.str(&path.to_string_lossy())?;
-        self.build.push(Op::OpenTree { to, path: text, recursive: true, follow: false });
+        self.build.push(Op::OpenTree {
+            to,
+            path: text,
+            recursive: true,
+            follow: false,
+            procfs: false,
+        });
         // All mounts were made private, and so are their clones.
         if propagation != libc::MS_PRIVATE {
             let (set, clear) = (0, 0);
-            self.build.push(Op::SetAttr { mount: to, set, clear, propagation, recursive: true });
+            self.build.push(Op::SetAttr {
+                mount: to,
+                set,
+                clear,
+                propagation,
+                recursive: true,
+            });
         }
         Ok(to)
     }
@@ -103,7 +136,11 @@ impl Compiler<'_> {
             "slave" | "rslave" => libc::MS_SLAVE,
             "shared" | "rshared" => libc::MS_SHARED,
             "unbindable" | "runbindable" => libc::MS_UNBINDABLE,
-            _ => return Err(self.build.error(format!("{asked:?} is no propagation type"))),
+            _ => {
+                return Err(self
+                    .build
+                    .error(format!("{asked:?} is no propagation type")));
+            }
         };
         self.build.at("root.path");
         Ok(propagation)
@@ -113,7 +150,10 @@ impl Compiler<'_> {
     fn has_own_dev(&self) -> bool {
         !self.spec.mounts.iter().any(|mount| {
             let bind = mount.kind.as_deref() == Some("bind")
-                || mount.options.iter().any(|option| option == "bind" || option == "rbind");
+                || mount
+                    .options
+                    .iter()
+                    .any(|option| option == "bind" || option == "rbind");
             bind && clean(&mount.destination) == clean("/dev")
         })
     }
@@ -146,7 +186,12 @@ impl Compiler<'_> {
         self.build.at_none();
         for (path, target, replace) in LINKS {
             let (path, target) = (self.build.str(path)?, self.build.str(target)?);
-            self.build.push(Op::Symlink { root: self.root, path, target, replace });
+            self.build.push(Op::Symlink {
+                root: self.root,
+                path,
+                target,
+                replace,
+            });
         }
         Ok(())
     }
@@ -156,19 +201,30 @@ impl Compiler<'_> {
             "c" | "u" => libc::S_IFCHR,
             "b" => libc::S_IFBLK,
             "p" => libc::S_IFIFO,
-            other => return Err(self.build.error(format!("type: {other:?} is none of c, u, b, p"))),
+            other => {
+                return Err(self
+                    .build
+                    .error(format!("type: {other:?} is none of c, u, b, p")));
+            }
         };
         if !device.path.starts_with('/') {
-            return Err(self.build.error(format!("path: {:?} is not absolute", device.path)));
+            return Err(self
+                .build
+                .error(format!("path: {:?} is not absolute", device.path)));
         }
         let number = |value: i64, name: &str| {
-            u32::try_from(value)
-                .map_err(|_| self.build.error(format!("{name}: {value} is no device number")))
+            u32::try_from(value).map_err(|_| {
+                self.build
+                    .error(format!("{name}: {value} is no device number"))
+            })
         };
         Ok(Node {
             path: clean(&device.path).to_string_lossy().into_owned(),
             kind,
-            number: (number(device.major, "major")?, number(device.minor, "minor")?),
+            number: (
+                number(device.major, "major")?,
+                number(device.minor, "minor")?,
+            ),
             permissions: device.file_mode.unwrap_or(0o666) & 0o7777,
             owner: (device.uid.unwrap_or(0), device.gid.unwrap_or(0)),
         })
@@ -187,7 +243,12 @@ impl Compiler<'_> {
                 procfs: false,
             })?;
             let target = self.build.str(&node.path)?;
-            self.build.push(Op::Attach { mount: slot, root: self.root, target, strict: false });
+            self.build.push(Op::Attach {
+                mount: slot,
+                root: self.root,
+                target,
+                strict: false,
+            });
             return Ok(());
         }
         let op = Op::Device {
@@ -206,7 +267,16 @@ impl Compiler<'_> {
     pub(super) fn enter_root(&mut self) -> Result<()> {
         let root = self.root;
         let pivots = self.has_mount_namespace() && !self.options.no_pivot && !self.options.chroot;
-        self.build.push(if pivots { Op::Pivot { root } } else { Op::Chroot { root } });
+        if !pivots && self.has_mount_namespace() && self.has_create_hooks() {
+            // Hooks saw it at its own path; over `/` there is nothing to climb out to.
+            let at = self.build.str("/")?;
+            self.build.push(Op::AttachRoot { root, at });
+        }
+        self.build.push(if pivots {
+            Op::Pivot { root }
+        } else {
+            Op::Chroot { root }
+        });
         Ok(())
     }
 
@@ -220,7 +290,11 @@ impl Compiler<'_> {
             self.build.at(format!("linux.readonlyPaths[{index}]"));
             let path = self.absolute(path)?;
             let on_error = OnError::SkipMissing;
-            self.build.push(Op::ReadOnly { root: self.root, path, on_error });
+            self.build.push(Op::ReadOnly {
+                root: self.root,
+                path,
+                on_error,
+            });
         }
         if !self.linux.masked_paths.is_empty() {
             self.build.at("linux.maskedPaths");
@@ -229,7 +303,12 @@ impl Compiler<'_> {
                 self.build.at(format!("linux.maskedPaths[{index}]"));
                 let path = self.absolute(path)?;
                 let on_error = OnError::SkipMissing;
-                self.build.push(Op::Mask { root: self.root, path, null, on_error });
+                self.build.push(Op::Mask {
+                    root: self.root,
+                    path,
+                    null,
+                    on_error,
+                });
             }
         }
         self.build.at_none();
@@ -244,7 +323,13 @@ impl Compiler<'_> {
         if set != 0 {
             self.build.at("root.readonly");
             let (mount, clear, propagation) = (self.root, 0, 0);
-            self.build.push(Op::SetAttr { mount, set, clear, propagation, recursive: false });
+            self.build.push(Op::SetAttr {
+                mount,
+                set,
+                clear,
+                propagation,
+                recursive: false,
+            });
             self.build.at_none();
         }
     }
@@ -260,9 +345,17 @@ impl Compiler<'_> {
     fn null_device(&mut self) -> Result<Slot> {
         let to = self.build.made()?;
         let steps = &mut self.build.plan.steps;
-        let entry = steps.iter().position(|step| matches!(step.op, Op::AttachRoot { .. }));
+        let entry = steps
+            .iter()
+            .position(|step| matches!(step.op, Op::AttachRoot { .. }));
         let field = Some("linux.maskedPaths".to_owned());
-        steps.insert(entry.unwrap_or(0), crate::plan::Step { op: Op::OpenNull { to }, field });
+        steps.insert(
+            entry.unwrap_or(0),
+            crate::plan::Step {
+                op: Op::OpenNull { to },
+                field,
+            },
+        );
         Ok(to)
     }
 }

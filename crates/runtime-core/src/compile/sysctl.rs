@@ -83,10 +83,26 @@ mod tests {
 
     #[test]
     fn only_names_below_proc_sys() {
-        assert_eq!(path_of("net.ipv4.ip_forward").as_deref(), Some("net/ipv4/ip_forward"));
-        assert_eq!(path_of("net/ipv4/conf/eth0.1/x").as_deref(), Some("net/ipv4/conf/eth0.1/x"));
-        assert_eq!(path_of("net.ipv4.conf.eth0/1.x").as_deref(), Some("net/ipv4/conf/eth0.1/x"));
-        for bad in ["kernel/../core_pattern", "net..x", "", "/net/x", "net.x=1+kernel.y", "net. x"] {
+        assert_eq!(
+            path_of("net.ipv4.ip_forward").as_deref(),
+            Some("net/ipv4/ip_forward")
+        );
+        assert_eq!(
+            path_of("net/ipv4/conf/eth0.1/x").as_deref(),
+            Some("net/ipv4/conf/eth0.1/x")
+        );
+        assert_eq!(
+            path_of("net.ipv4.conf.eth0/1.x").as_deref(),
+            Some("net/ipv4/conf/eth0.1/x")
+        );
+        for bad in [
+            "kernel/../core_pattern",
+            "net..x",
+            "",
+            "/net/x",
+            "net.x=1+kernel.y",
+            "net. x",
+        ] {
             assert_eq!(path_of(bad), None, "{bad}");
         }
     }

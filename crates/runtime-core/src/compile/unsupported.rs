@@ -5,6 +5,15 @@ use crate::error::{Error, Result};
 use crate::spec::{Linux, Mount, Process, Spec};
 
 pub(super) fn refuse(spec: &Spec) -> Result<()> {
+    // Within a major version fields are only added (the specification follows semver.org).
+    let major = spec.oci_version.split('.').next();
+    if major.is_some_and(|major| major.parse::<u32>().is_ok_and(|major| major > 1)) {
+        let message = format!(
+            "{:?} is newer than what this release understands, version 1",
+            spec.oci_version
+        );
+        return Err(Error::invalid("ociVersion", message));
+    }
     if let Some(process) = &spec.process {
         in_process(process)?;
     }
@@ -15,7 +24,13 @@ pub(super) fn refuse(spec: &Spec) -> Result<()> {
 }
 
 fn refuse_if(present: bool, field: impl Into<String>) -> Result<()> {
-    if present { Err(Error::Unsupported { field: field.into() }) } else { Ok(()) }
+    if present {
+        Err(Error::Unsupported {
+            field: field.into(),
+        })
+    } else {
+        Ok(())
+    }
 }
 
 fn is_set(text: Option<&String>) -> bool {
@@ -23,15 +38,27 @@ fn is_set(text: Option<&String>) -> bool {
 }
 
 fn in_process(process: &Process) -> Result<()> {
-    refuse_if(is_set(process.selinux_label.as_ref()), "process.selinuxLabel")?;
+    refuse_if(
+        is_set(process.selinux_label.as_ref()),
+        "process.selinuxLabel",
+    )?;
     refuse_if(process.scheduler.is_some(), "process.scheduler")?;
     refuse_if(process.io_priority.is_some(), "process.ioPriority")?;
-    refuse_if(process.exec_cpu_affinity.is_some(), "process.execCPUAffinity")
+    refuse_if(
+        process.exec_cpu_affinity.is_some(),
+        "process.execCPUAffinity",
+    )
 }
 
 fn in_mount(index: usize, mount: &Mount) -> Result<()> {
-    refuse_if(!mount.uid_mappings.is_empty(), format!("mounts[{index}].uidMappings"))?;
-    refuse_if(!mount.gid_mappings.is_empty(), format!("mounts[{index}].gidMappings"))
+    refuse_if(
+        !mount.uid_mappings.is_empty(),
+        format!("mounts[{index}].uidMappings"),
+    )?;
+    refuse_if(
+        !mount.gid_mappings.is_empty(),
+        format!("mounts[{index}].gidMappings"),
+    )
 }
 
 fn in_linux(linux: &Linux) -> Result<()> {
@@ -47,7 +74,10 @@ fn in_linux(linux: &Linux) -> Result<()> {
             kernel.is_some_and(|limit| limit != 0),
             "linux.resources.memory.kernel",
         )?;
-        refuse_if(!resources.hugepage_limits.is_empty(), "linux.resources.hugepageLimits")?;
+        refuse_if(
+            !resources.hugepage_limits.is_empty(),
+            "linux.resources.hugepageLimits",
+        )?;
         refuse_if(!resources.rdma.is_empty(), "linux.resources.rdma")?;
         refuse_if(!resources.unified.is_empty(), "linux.resources.unified")?;
         let network = resources.network.as_ref();

@@ -61,7 +61,10 @@ impl PlanBuilder {
     }
 
     pub(crate) fn push(&mut self, op: Op) {
-        self.plan.steps.push(Step { op, field: self.field.clone() });
+        self.plan.steps.push(Step {
+            op,
+            field: self.field.clone(),
+        });
     }
 
     pub(crate) fn warn(&mut self, message: impl Into<String>) {
@@ -98,9 +101,17 @@ impl PlanBuilder {
     }
 
     pub(crate) fn list<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> Result<List> {
-        let offsets: Vec<Str> = texts.into_iter().map(|text| self.str(text)).collect::<Result<_>>()?;
-        let list = List { first: self.plan.cells.len() as u32, count: offsets.len() as u32 };
-        self.plan.cells.extend(offsets.iter().map(|offset| u64::from(offset.0)));
+        let offsets: Vec<Str> = texts
+            .into_iter()
+            .map(|text| self.str(text))
+            .collect::<Result<_>>()?;
+        let list = List {
+            first: self.plan.cells.len() as u32,
+            count: offsets.len() as u32,
+        };
+        self.plan
+            .cells
+            .extend(offsets.iter().map(|offset| u64::from(offset.0)));
         self.plan.cells.push(0);
         Ok(list)
     }
@@ -115,5 +126,8 @@ pub(super) fn append_blob(arena: &mut Vec<u8>, bytes: &[u8]) -> Blob {
     arena.resize(arena.len().next_multiple_of(8), 0);
     let offset = arena.len() as u32;
     arena.extend_from_slice(bytes);
-    Blob { offset, len: bytes.len() as u32 }
+    Blob {
+        offset,
+        len: bytes.len() as u32,
+    }
 }

@@ -28,7 +28,11 @@ impl Plan {
             Op::OpenTree { path, .. } => format!("clone the mount at {}", text(path)),
             Op::OpenDir { path, .. } => format!("open {}", text(path)),
             Op::Propagation { path, propagation } => {
-                format!("make mounts below {} {}", text(path), names::propagation(propagation))
+                format!(
+                    "make mounts below {} {}",
+                    text(path),
+                    names::propagation(propagation)
+                )
             }
             Op::SetAttr { mount, .. } => {
                 format!("set mount attributes of {}", self.describe_slot(mount))
@@ -42,26 +46,47 @@ impl Plan {
             }
             Op::Hostname { name } => format!("set hostname {:?}", text(name)),
             Op::Domainname { name } => format!("set domainname {:?}", text(name)),
-            Op::Rlimit { resource, soft, hard } => {
+            Op::Rlimit {
+                resource,
+                soft,
+                hard,
+            } => {
                 format!("set {} to {soft}:{hard}", names::rlimit(resource))
             }
             Op::Cwd { path, .. } => format!("chdir to cwd {:?}", text(path)),
             Op::FindProgram { candidates } => self.describe_search(candidates),
             Op::Exec { argv, .. } => {
-                format!("exec {:?}", self.strings(argv).first().copied().unwrap_or_default())
+                format!(
+                    "exec {:?}",
+                    self.strings(argv).first().copied().unwrap_or_default()
+                )
             }
-            Op::Hook { path, .. } => format!("run hook {}", text(path)),
+            Op::Hook { path, .. } => self.describe_hook(op, text(path)),
             Op::SetIds { uid, gid } => format!("become user {uid} and group {gid}"),
             Op::BecomeIds { uid, gid } => format!("become user {uid}:{gid} of the user namespace"),
             Op::Unshare { flags } => format!("unshare {} namespaces", names::namespaces(flags)),
             Op::SetNs { fd, flags } => {
-                format!("join {} namespace of {}", names::namespaces(flags), self.describe_slot(fd))
+                format!(
+                    "join {} namespace of {}",
+                    names::namespaces(flags),
+                    self.describe_slot(fd)
+                )
             }
             Op::JoinCgroup { path } => format!("join the cgroup by {}", text(path)),
             Op::SessionKeyring { name } => format!("join session keyring {}", text(name)),
             Op::Umask { mask } => format!("set umask {mask:04o}"),
             _ => describe_plain(op).to_owned(),
         }
+    }
+
+    /// Whose hook it is, its field says.
+    fn describe_hook(&self, op: &Op, path: &str) -> String {
+        let step = self.steps.iter().find(|step| step.op == *op);
+        let field = step
+            .and_then(|step| step.field.as_deref())
+            .unwrap_or_default();
+        let kind = field.trim_start_matches("hooks.").split('[').next();
+        format!("run {} hook {path}", kind.unwrap_or_default())
     }
 
     fn describe_search(&self, candidates: List) -> String {
@@ -91,10 +116,15 @@ impl Plan {
     /// A slot that an operation makes is known by what is put there.
     fn describe_made(&self, slot: Slot) -> String {
         let path = self.steps.iter().find_map(|step| match step.op {
-            Op::OpenTree { to, path, .. } | Op::OpenDir { to, path, .. } if to == slot => Some(path),
+            Op::OpenTree { to, path, .. } | Op::OpenDir { to, path, .. } if to == slot => {
+                Some(path)
+            }
             _ => None,
         });
-        path.map_or_else(|| "a private file".to_owned(), |path| self.str(path).to_owned())
+        path.map_or_else(
+            || "a private file".to_owned(),
+            |path| self.str(path).to_owned(),
+        )
     }
 
     /// The error for a failure that init reported.
@@ -164,6 +194,7 @@ fn describe_plain(op: &Op) -> &'static str {
         Op::ResetSignals {} => "reset signals",
         Op::Dup { .. } => "set up standard input, output or error",
         Op::NewSession {} => "start a session",
+        Op::LoopbackUp {} => "bring the loopback interface up",
         Op::Fork {} => "fork into the PID namespace",
         Op::NeedMaps {} => "wait for the id maps",
         Op::PrivateProc { .. } => "make a private procfs",
@@ -181,6 +212,7 @@ fn describe_plain(op: &Op) -> &'static str {
         Op::Home { .. } => "look up HOME in /etc/passwd",
         Op::Personality { .. } => "set the personality",
         Op::Ready {} => "report ready",
+        Op::Starting {} => "report that the program is next",
         Op::Gate { .. } => "wait at the start gate",
         Op::CloseFds {} => "close files",
         _ => op.name(),
@@ -199,9 +231,9 @@ pub(crate) fn os_error(errno: i32) -> String {
 fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static str> {
     let new_user = namespaces & libc::CLONE_NEWUSER as u32 != 0;
     match (op, record.value) {
-        (Op::MountFs { strict: true, .. }, libc::ELOOP | libc::ENOTDIR) => {
-            Some("proc and sysfs must be mounted on ordinary directories; the image has a link there")
-        }
+        (Op::MountFs { strict: true, .. }, libc::ELOOP | libc::ENOTDIR) => Some(
+            "proc and sysfs must be mounted on ordinary directories; the image has a link there",
+        ),
         (Op::MountFs { strict: true, .. }, libc::EPERM) if new_user => Some(
             "in a user namespace proc needs a PID namespace of its own, sysfs a network namespace of its own",
         ),

@@ -98,7 +98,11 @@ pub(crate) enum Source {
     /// A detached clone of a host path, with the attributes it will have.
     Tree(Tree),
     /// A namespace's file.
-    Namespace { path: PathBuf, kind: u32, not_own: bool },
+    Namespace {
+        path: PathBuf,
+        kind: u32,
+        not_own: bool,
+    },
     /// The pidfd of the container that is entered.
     Target,
     /// The start gate.
@@ -172,7 +176,10 @@ impl Plan {
     }
 
     /// The same Plan for a cgroup whose directories in v1 hierarchies are these.
-    pub(crate) fn in_cgroup<'a>(&self, directories: impl Iterator<Item = &'a Path> + Clone) -> Self {
+    pub(crate) fn in_cgroup<'a>(
+        &self,
+        directories: impl Iterator<Item = &'a Path> + Clone,
+    ) -> Self {
         let mut moved = self.clone();
         let (mut joined, mut bound) = (directories.clone(), directories);
         for step in &mut moved.steps {
@@ -183,7 +190,9 @@ impl Plan {
             };
             let Some(path) = path else { continue };
             *place = Str(moved.arena.len() as u32);
-            moved.arena.extend_from_slice(path.as_os_str().as_encoded_bytes());
+            moved
+                .arena
+                .extend_from_slice(path.as_os_str().as_encoded_bytes());
             moved.arena.push(0);
         }
         moved
@@ -191,12 +200,19 @@ impl Plan {
 
     pub(crate) fn str(&self, text: Str) -> &str {
         let bytes = self.arena.get(text.0 as usize..).unwrap_or_default();
-        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        let end = bytes
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(bytes.len());
         std::str::from_utf8(&bytes[..end]).unwrap_or_default()
     }
 
     pub(crate) fn strings(&self, list: List) -> Vec<&str> {
-        let cells = self.cells.iter().skip(list.first as usize).take(list.count as usize);
+        let cells = self
+            .cells
+            .iter()
+            .skip(list.first as usize)
+            .take(list.count as usize);
         cells.map(|cell| self.str(Str(*cell as u32))).collect()
     }
 
@@ -225,7 +241,11 @@ impl Plan {
         arena.push(0);
         let mut words = WordSink(Vec::with_capacity(self.steps.len() * 6));
         for mut op in self.ops() {
-            if let Op::Seccomp { filter: place, flags } = &mut op {
+            if let Op::Seccomp {
+                filter: place,
+                flags,
+            } = &mut op
+            {
                 *place = instructions;
                 *flags = filter.map_or(0, |filter| filter.flags);
             }

@@ -40,7 +40,11 @@ impl fmt::Display for PlanText<'_> {
 fn source_text(source: &Source) -> String {
     match source {
         Source::Root { path, propagation } => {
-            format!("rootfs {} {}", path.display(), names::propagation(*propagation))
+            format!(
+                "rootfs {} {}",
+                path.display(),
+                names::propagation(*propagation)
+            )
         }
         Source::RootDir { path } => format!("directory {}", path.display()),
         Source::Tree(tree) => {
@@ -102,15 +106,27 @@ fn number_text(name: &str, number: u64) -> String {
 
 fn numbers(plan: &Plan, blob: orlop_init::wire::Blob) -> Vec<u32> {
     let start = blob.offset as usize;
-    let bytes = plan.arena.get(start..start + blob.len as usize).unwrap_or_default();
+    let bytes = plan
+        .arena
+        .get(start..start + blob.len as usize)
+        .unwrap_or_default();
     let words = bytes.chunks_exact(4);
-    words.map(|word| word.try_into().map_or(0, u32::from_ne_bytes)).collect()
+    words
+        .map(|word| word.try_into().map_or(0, u32::from_ne_bytes))
+        .collect()
 }
 
 pub(super) fn json(plan: &Plan) -> serde_json::Value {
-    let steps: Vec<_> = plan.steps.iter().map(|step| step_json(plan, step)).collect();
+    let steps: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| step_json(plan, step))
+        .collect();
     let sources: Vec<_> = plan.sources.iter().map(source_text).collect();
-    let maps = plan.id_maps.as_ref().map(|maps| json!({"uid": maps.uids, "gid": maps.gids}));
+    let maps = plan
+        .id_maps
+        .as_ref()
+        .map(|maps| json!({"uid": maps.uids, "gid": maps.gids}));
     json!({
         "planVersion": 1,
         "cgroup": plan.cgroup.as_ref().map(|cgroup| cgroup.path.to_string()),

@@ -8,6 +8,7 @@
 mod cache;
 #[cfg(feature = "seccomp")]
 mod library;
+#[cfg(feature = "seccomp")]
 mod prelude;
 mod profile;
 #[cfg(test)]

@@ -28,9 +28,8 @@ pub(super) struct Channel {
 impl Channel {
     pub(super) fn new() -> Result<Self> {
         let flags = SocketFlags::CLOEXEC;
-        let (ours, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
-                .context(|| "make the control socket".to_owned())?;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+            .context(|| "make the control socket".to_owned())?;
         Ok(Self { ours, theirs })
     }
 
@@ -53,7 +52,11 @@ impl Channel {
     }
 }
 
-fn send_fds(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
+fn send_fds(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> rustix::io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MESSAGE_FDS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() {
@@ -93,18 +96,28 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>> {
     });
     match Record::from_bytes(&bytes[..received.bytes]) {
         Some(record) => Ok(Some(Message { record, fd })),
-        None => Err(Error::WrongState { message: "init sent what is no record".to_owned() }),
+        None => Err(Error::WrongState {
+            message: "init sent what is no record".to_owned(),
+        }),
     }
 }
 
 /// Lets a waiting init go on; `state` goes to the hooks that it runs.
 pub(crate) fn send_continue(socket: BorrowedFd<'_>, state: &[u8]) -> Result<()> {
-    let record = Record { kind: Kind::Continue, op: 0, value: 0, part: Part::Call };
+    let record = Record {
+        kind: Kind::Continue,
+        op: 0,
+        value: 0,
+        part: Part::Call,
+    };
     let mut bytes = Vec::with_capacity(Record::SIZE + state.len());
     bytes.extend_from_slice(&record.to_bytes());
     bytes.extend_from_slice(state);
     if bytes.len() > MAX_MESSAGE {
-        let message = format!("the container's state has {} bytes, too many for hooks", state.len());
+        let message = format!(
+            "the container's state has {} bytes, too many for hooks",
+            state.len()
+        );
         return Err(Error::invalid("annotations", message));
     }
     match send_fds(socket, &bytes, &[]) {

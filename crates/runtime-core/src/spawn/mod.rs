@@ -19,13 +19,11 @@ mod channel;
 mod prepare;
 mod program;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use orlop_cgroups::Cgroup;
 use orlop_init::{Kind, Op, Record};
-use rustix::process::{
-    Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid,
-};
+use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 
 use crate::error::{Context, Error, Result};
 use crate::idmap;
@@ -37,6 +35,9 @@ use channel::Channel;
 pub(crate) use channel::{Message, receive, send_continue};
 pub(crate) use prepare::check_rootfs;
 pub(crate) use program::{Program, init_identity};
+
+/// The most descriptors that a program may inherit beside its standard ones.
+const MAX_PRESERVED: u32 = 1024;
 
 /// What the caller gives beside the Plan.
 #[derive(Debug, Default)]
@@ -81,6 +82,10 @@ pub(crate) fn spawn_program(
     inputs: &Inputs<'_>,
     caller: &mut dyn Caller,
 ) -> Result<Child> {
+    if inputs.preserve_fds > MAX_PRESERVED {
+        let message = format!("{} is more than {MAX_PRESERVED}", inputs.preserve_fds);
+        return Err(Error::invalid("preserve_fds", message));
+    }
     let sources = prepare::open_all(plan, inputs)?;
     let channel = Channel::new()?;
     channel.send_program(program, &sources)?;
@@ -100,9 +105,17 @@ pub(crate) fn spawn_program(
     .context(|| clone_operation(plan))?;
     let Channel { ours, theirs } = channel;
     drop(theirs);
-    let mut child = Child { pid: born.pid, pidfd: born.pidfd, control: ours, released: false };
-    if let (Some(score), None) = (plan.oom_score_adj, &plan.id_maps) {
+    let mut child = Child {
+        pid: born.pid,
+        pidfd: born.pidfd,
+        control: ours,
+        released: false,
+    };
+    if let Some(score) = plan.oom_score_adj {
         set_oom_score(child.pid, score)?;
+    }
+    for limit in &plan.raise_limits {
+        raise_limit(child.pid, *limit)?;
     }
     child.follow(plan, caller)?;
     Ok(child)
@@ -111,7 +124,10 @@ pub(crate) fn spawn_program(
 fn clone_operation(plan: &Plan) -> String {
     match plan.clone_flags {
         0 => "clone3".to_owned(),
-        flags => format!("clone3 with new {} namespaces", crate::names::namespaces(flags)),
+        flags => format!(
+            "clone3 with new {} namespaces",
+            crate::names::namespaces(flags)
+        ),
     }
 }
 
@@ -127,18 +143,47 @@ fn raise_limit(pid: i32, limit: RaisedLimit) -> Result<()> {
         .context(|| format!("raise {} to {hard}", crate::names::rlimit(resource)))
 }
 
+/// What init may still say: each only where the Plan has it, and once.
+struct Expected {
+    child: bool,
+    console: bool,
+    /// Whether the end of the stream is the program's start.
+    started: bool,
+}
+
+impl Expected {
+    fn of(plan: &Plan) -> Self {
+        let has = |wanted: fn(&Op) -> bool| plan.steps.iter().any(|step| wanted(&step.op));
+        Self {
+            child: has(|op| matches!(op, Op::Fork {})),
+            console: has(|op| matches!(op, Op::Console { .. })),
+            started: false,
+        }
+    }
+}
+
 impl Child {
     /// Serves init until it is ready, or has become the program.
     fn follow(&mut self, plan: &Plan, caller: &mut dyn Caller) -> Result<()> {
+        let mut expected = Expected::of(plan);
         loop {
             let Some(Message { record, fd }) = receive(self.control.as_fd())? else {
-                return self.ended(plan);
+                return if expected.started {
+                    Ok(())
+                } else {
+                    Err(self.died())
+                };
             };
             match (record.kind, fd) {
                 (Kind::Failed, _) => return Err(self.failed(plan, &record)),
                 (Kind::Ready, _) => return Ok(()),
-                (Kind::Child, Some(pidfd)) => self.replace(record.value, pidfd)?,
-                (Kind::Console, Some(master)) => caller.console(master)?,
+                (Kind::Starting, _) => expected.started = true,
+                (Kind::Child, Some(pidfd)) if std::mem::take(&mut expected.child) => {
+                    self.replace(pidfd)?;
+                }
+                (Kind::Console, Some(master)) if std::mem::take(&mut expected.console) => {
+                    caller.console(master)?;
+                }
                 (Kind::NeedMaps, _) => {
                     self.write_maps(plan)?;
                     send_continue(self.control.as_fd(), &[])?;
@@ -147,10 +192,7 @@ impl Child {
                     let state = caller.hook_point(self)?;
                     send_continue(self.control.as_fd(), &state)?;
                 }
-                (kind, _) => {
-                    let message = format!("init sent {kind:?} out of turn");
-                    return Err(Error::WrongState { message });
-                }
+                (kind, _) => return Err(out_of_turn(kind)),
             }
         }
     }
@@ -159,30 +201,16 @@ impl Child {
         if let Some(maps) = &plan.id_maps {
             idmap::write(self.pid, &maps.uids, &maps.gids)?;
         }
-        for limit in &plan.raise_limits {
-            raise_limit(self.pid, *limit)?;
-        }
-        match plan.oom_score_adj {
-            Some(score) => set_oom_score(self.pid, score),
-            None => Ok(()),
-        }
-    }
-
-    /// The process forked: from here on it is the other one.
-    fn replace(&mut self, pid: i32, pidfd: OwnedFd) -> Result<()> {
-        let before = std::mem::replace(&mut self.pidfd, pidfd);
-        self.pid = pid;
-        reap(before.as_fd()).context(|| "wait for init's first process".to_owned())?;
         Ok(())
     }
 
-    /// The stream ended: the program runs, unless init died.
-    fn ended(&mut self, plan: &Plan) -> Result<()> {
-        let waits_for_ready = plan.steps.iter().any(|step| step.op == Op::Ready {});
-        if !waits_for_ready {
-            return Ok(());
-        }
-        Err(self.died())
+    /// The process forked: from here on it is the other one. Its pid is what the kernel says of the
+    /// descriptor, whoever sent it.
+    fn replace(&mut self, pidfd: OwnedFd) -> Result<()> {
+        self.pid = pid_of(pidfd.as_fd())?;
+        let before = std::mem::replace(&mut self.pidfd, pidfd);
+        reap(before.as_fd()).context(|| "wait for init's first process".to_owned())?;
+        Ok(())
     }
 
     fn died(&mut self) -> Error {
@@ -206,15 +234,10 @@ impl Child {
 
     /// Waits until the program runs.
     pub(crate) fn wait_exec(&mut self, plan: &Plan) -> Result<()> {
-        match receive(self.control.as_fd())? {
-            None => Ok(()),
-            Some(Message { record, .. }) if record.kind == Kind::Failed => {
-                Err(self.failed(plan, &record))
-            }
-            Some(Message { record, .. }) => {
-                let message = format!("init sent {:?} out of turn", record.kind);
-                Err(Error::WrongState { message })
-            }
+        match wait_started(self.control.as_fd())? {
+            Started::Running => Ok(()),
+            Started::Failed(record) => Err(self.failed(plan, &record)),
+            Started::Died => Err(self.died()),
         }
     }
 
@@ -226,7 +249,9 @@ impl Child {
     /// The process, given up.
     pub(crate) fn into_pidfd(mut self) -> Result<OwnedFd> {
         self.released = true;
-        self.pidfd.try_clone().context(|| "duplicate a pidfd".to_owned())
+        self.pidfd
+            .try_clone()
+            .context(|| "duplicate a pidfd".to_owned())
     }
 
     fn kill_and_reap(&mut self) {
@@ -236,6 +261,48 @@ impl Child {
             let _ = reap(self.pidfd.as_fd());
         }
     }
+}
+
+/// What became of an init that was let go.
+#[derive(Debug)]
+pub(crate) enum Started {
+    /// It is the program now.
+    Running,
+    /// An operation failed.
+    Failed(Record),
+    /// It is gone, and said nothing.
+    Died,
+}
+
+/// Waits for the end of the stream: it means a start only if init said that the program is next.
+pub(crate) fn wait_started(control: BorrowedFd<'_>) -> Result<Started> {
+    let mut started = false;
+    loop {
+        match receive(control)?.map(|message| message.record) {
+            None if started => return Ok(Started::Running),
+            None => return Ok(Started::Died),
+            Some(record) if record.kind == Kind::Failed => return Ok(Started::Failed(record)),
+            Some(record) if record.kind == Kind::Starting => started = true,
+            Some(record) => return Err(out_of_turn(record.kind)),
+        }
+    }
+}
+
+fn out_of_turn(kind: Kind) -> Error {
+    let message = format!("init sent {kind:?} out of turn");
+    Error::WrongState { message }
+}
+
+/// The pid behind a pidfd, in this PID namespace.
+fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32> {
+    let operation = || "look up the pid of a pidfd".to_owned();
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let info = std::fs::read_to_string(path).context(operation)?;
+    let line = info.lines().find_map(|line| line.strip_prefix("Pid:"));
+    let pid = line
+        .and_then(|pid| pid.trim().parse().ok())
+        .filter(|pid| *pid > 0);
+    pid.ok_or_else(|| Error::system(operation(), std::io::ErrorKind::NotFound))
 }
 
 impl Drop for Child {

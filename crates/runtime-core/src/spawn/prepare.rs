@@ -33,29 +33,36 @@ impl AsFd for Opened<'_> {
 
 /// All sources of a Plan, in the order of their slots.
 pub(super) fn open_all<'a>(plan: &Plan, inputs: &Inputs<'a>) -> Result<Vec<Opened<'a>>> {
-    let open = |(slot, source)| {
-        open_one(source, inputs).map_err(|error| name_field(plan, slot, error))
-    };
+    let open =
+        |(slot, source)| open_one(source, inputs).map_err(|error| name_field(plan, slot, error));
     plan.sources.iter().enumerate().map(open).collect()
 }
 
 /// Says which field of the specification asked for what could not be opened.
 fn name_field(plan: &Plan, slot: usize, error: Error) -> Error {
-    let Error::System { operation, error } = error else { return error };
+    let Error::System { operation, error } = error else {
+        return error;
+    };
     let slot = orlop_init::wire::Slot(slot as u32);
     let field = plan.steps.iter().find_map(|step| {
         let mut uses = false;
-        step.op.fields(|_, value| uses |= value == orlop_init::wire::Value::Slot(slot));
+        step.op
+            .fields(|_, value| uses |= value == orlop_init::wire::Value::Slot(slot));
         if uses { step.field.clone() } else { None }
     });
     match field {
-        Some(field) => Error::System { operation: format!("{field}: {operation}"), error },
+        Some(field) => Error::System {
+            operation: format!("{field}: {operation}"),
+            error,
+        },
         None => Error::System { operation, error },
     }
 }
 
 fn missing(what: &str) -> Error {
-    Error::WrongState { message: format!("the plan needs a {what} that was not given") }
+    Error::WrongState {
+        message: format!("the plan needs a {what} that was not given"),
+    }
 }
 
 fn given<'a>(fd: Option<BorrowedFd<'a>>, what: &str) -> Result<Opened<'a>> {
@@ -67,9 +74,11 @@ fn open_one<'a>(source: &Source, inputs: &Inputs<'a>) -> Result<Opened<'a>> {
         Source::Root { path, propagation } => root_tree(path, *propagation).map(Opened::Owned),
         Source::RootDir { path } => open_rootfs(path).map(Opened::Owned),
         Source::Tree(tree) => bind_tree(tree).map(Opened::Owned),
-        Source::Namespace { path, kind, not_own } => {
-            namespace(path, *kind, *not_own).map(Opened::Owned)
-        }
+        Source::Namespace {
+            path,
+            kind,
+            not_own,
+        } => namespace(path, *kind, *not_own).map(Opened::Owned),
         Source::Target => given(inputs.target, "container's pidfd"),
         Source::Gate => given(inputs.gate, "start gate"),
         Source::Given(index) => given(inputs.given.get(*index).copied(), "given file"),
@@ -92,7 +101,10 @@ fn not_a_rootfs(path: &Path) -> Error {
 
 fn no_rootfs(path: &Path, error: rustix::io::Errno) -> Error {
     let reason = crate::plan::os_error(error.raw_os_error());
-    Error::invalid("root.path", format!("invalid rootfs: {}: {reason}", path.display()))
+    Error::invalid(
+        "root.path",
+        format!("invalid rootfs: {}: {reason}", path.display()),
+    )
 }
 
 /// The root file system's directory. A link in its place is refused: it would decide what becomes
@@ -126,8 +138,13 @@ fn root_tree(path: &Path, propagation: u64) -> Result<OwnedFd> {
 
 fn bind_tree(tree: &Tree) -> Result<OwnedFd> {
     let operation = || format!("bind mount {}", tree.path.display());
-    let source = openat(CWD, &tree.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .context(operation)?;
+    let source = openat(
+        CWD,
+        &tree.path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .context(operation)?;
     if tree.procfs {
         must_be_procfs(source.as_fd(), &tree.path)?;
     }
@@ -153,7 +170,10 @@ fn must_be_procfs(source: BorrowedFd<'_>, path: &Path) -> Result<()> {
     let filesystem = fstatfs(source).context(operation)?;
     let inode = fstat(source).context(operation)?.st_ino;
     if filesystem.f_type as i64 != PROC_SUPER_MAGIC || inode != PROC_ROOT_INODE {
-        let message = format!("{} is no procfs, and nothing else may cover /proc", path.display());
+        let message = format!(
+            "{} is no procfs, and nothing else may cover /proc",
+            path.display()
+        );
         return Err(Error::invalid("mounts", message));
     }
     Ok(())
@@ -170,9 +190,14 @@ fn namespace(path: &Path, kind: u32, not_own: bool) -> Result<OwnedFd> {
         return Err(Error::invalid("linux.namespaces", message));
     }
     if not_own {
-        let own = rustix::fs::statat(CWD, "/proc/self/ns/net", AtFlags::empty()).context(operation)?;
+        let entry = names::NAMESPACES.iter().find(|(flag, ..)| *flag == kind);
+        let own = format!("/proc/self/ns/{}", entry.map_or("", |(.., file)| file));
+        let own = statat(CWD, &own, AtFlags::empty()).context(operation)?;
         if fstat(&file).context(operation)?.st_ino == own.st_ino {
-            let message = format!("{} is the caller's own, where none may be set", path.display());
+            let message = format!(
+                "{} is the caller's own, where none may be set",
+                path.display()
+            );
             return Err(Error::invalid("linux.sysctl", message));
         }
     }

@@ -48,7 +48,8 @@ fn memory_file(name: &str, flags: MemfdFlags, bytes: &[u8]) -> Result<OwnedFd> {
     let fd = fd.context(operation)?;
     let mut rest = bytes;
     while !rest.is_empty() {
-        let written = rustix::io::retry_on_intr(|| rustix::io::write(&fd, rest)).context(operation)?;
+        let written =
+            rustix::io::retry_on_intr(|| rustix::io::write(&fd, rest)).context(operation)?;
         rest = &rest[written..];
     }
     Ok(fd)

@@ -174,6 +174,12 @@ impl ContainerDir {
     /// [`Error::TimedOut`] when somebody else holds it for longer than `limit`;
     /// [`Error::NotFound`] when the container is gone by then.
     pub(crate) fn lock(mut self, limit: Duration) -> Result<LockedDir> {
+        self.lock_in_place(limit)?;
+        Ok(LockedDir(self))
+    }
+
+    /// As [`ContainerDir::lock`], for a value that goes on.
+    pub(crate) fn lock_in_place(&mut self, limit: Duration) -> Result<()> {
         let operation = || format!("lock {}", self.path().display());
         if !lock_within(self.as_fd(), limit).context(operation)? {
             let operation = format!("wait for another command on container {}", self.id);
@@ -184,9 +190,9 @@ impl ContainerDir {
         }
         self.locked = true;
         if self.is_at_its_name()? {
-            Ok(LockedDir(self))
+            Ok(())
         } else {
-            Err(Error::NotFound(self.id))
+            Err(Error::NotFound(self.id.clone()))
         }
     }
 

@@ -57,7 +57,13 @@ impl StateRoot {
             return Err(Error::invalid("state directory", message));
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::open(path, flags, Mode::empty()) {
+        let opened = match rustix::fs::open(path, flags | OFlags::NOFOLLOW, Mode::empty()) {
+            Err(Errno::NOTDIR | Errno::LOOP) if is_trusted_link(path) => {
+                rustix::fs::open(path, flags, Mode::empty())
+            }
+            opened => opened,
+        };
+        match opened {
             Ok(dir) => {
                 let inner = Inner {
                     dir,
@@ -134,6 +140,15 @@ fn not_opened(path: &Path, errno: Errno) -> Error {
         format!("open the state directory {}", path.display()),
         errno,
     )
+}
+
+/// Whether the path is a link that root or this user made: anybody else's could lead anywhere.
+fn is_trusted_link(path: &Path) -> bool {
+    let owner = rustix::process::geteuid().as_raw();
+    rustix::fs::lstat(path).is_ok_and(|link| {
+        FileType::from_raw_mode(link.st_mode) == FileType::Symlink
+            && (link.st_uid == 0 || link.st_uid == owner)
+    })
 }
 
 /// Whether the path says `/`, in whatever way.

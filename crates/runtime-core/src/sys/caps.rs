@@ -11,8 +11,7 @@ pub(crate) fn permitted_capabilities() -> Result<u64> {
     let mut header = [VERSION_3, 0];
     let mut data = [0u32; 6];
     // SAFETY: version 3 reads two header words and writes six data words, which live here.
-    let result =
-        unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) };
+    let result = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) };
     if result != 0 {
         return Err(io::Error::last_os_error()).context(|| "read the capabilities".to_owned());
     }

@@ -105,7 +105,10 @@ pub(crate) fn clone_init(birth: &Birth<'_>) -> io::Result<Born> {
     }
     // SAFETY: the kernel stored a new descriptor, which nothing else owns.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Born { pid: pid as i32, pidfd })
+    Ok(Born {
+        pid: pid as i32,
+        pidfd,
+    })
 }
 
 /// Returns the child's pid, or a negative error number, in the caller.
@@ -170,9 +173,24 @@ unsafe fn clone3(args: &CloneArgs, context: &ChildContext) -> isize {
 /// The child: places its descriptors, executes init. Raw system calls only.
 extern "C" fn child(context: &ChildContext) -> ! {
     let errno = execute_init(context);
-    let record = Record { kind: Kind::Failed, op: u32::MAX, value: errno, part: Part::Program };
+    let record = Record {
+        kind: Kind::Failed,
+        op: u32::MAX,
+        value: errno,
+        part: Part::Program,
+    };
     let bytes = record.to_bytes();
-    raw(nr::WRITE, [context.control as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0]);
+    raw(
+        nr::WRITE,
+        [
+            context.control as usize,
+            bytes.as_ptr() as usize,
+            bytes.len(),
+            0,
+            0,
+            0,
+        ],
+    );
     loop {
         raw(nr::EXIT_GROUP, [125, 0, 0, 0, 0, 0]);
     }
@@ -183,9 +201,17 @@ fn execute_init(context: &ChildContext) -> i32 {
     const F_SETFD: usize = 2;
     const F_DUPFD_CLOEXEC: usize = 1030;
     const CLOSE_RANGE_CLOEXEC: usize = 4;
-    let ChildContext { mut init, control, target, .. } = *context;
+    let ChildContext {
+        mut init,
+        control,
+        target,
+        ..
+    } = *context;
     if init <= target {
-        let moved = raw(nr::FCNTL, [init as usize, F_DUPFD_CLOEXEC, target as usize + 1, 0, 0, 0]);
+        let moved = raw(
+            nr::FCNTL,
+            [init as usize, F_DUPFD_CLOEXEC, target as usize + 1, 0, 0, 0],
+        );
         if moved < 0 {
             return -moved as i32;
         }
@@ -205,7 +231,14 @@ fn execute_init(context: &ChildContext) -> i32 {
             return -result as i32;
         }
     }
-    let rest = [target as usize + 1, u32::MAX as usize, CLOSE_RANGE_CLOEXEC, 0, 0, 0];
+    let rest = [
+        target as usize + 1,
+        u32::MAX as usize,
+        CLOSE_RANGE_CLOEXEC,
+        0,
+        0,
+        0,
+    ];
     let closed = raw(nr::CLOSE_RANGE, rest);
     if closed < 0 {
         return -closed as i32;
@@ -245,6 +278,8 @@ impl BlockedSignals {
 impl Drop for BlockedSignals {
     fn drop(&mut self) {
         // SAFETY: the mask is the one that was in force before.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut())
+        };
     }
 }

@@ -55,6 +55,9 @@ pub(crate) fn show(paper: &Paper, programs: &[PathBuf], config: &Value) -> Resul
         contender.fixture.assert_clean();
     }
     print(paper, &contenders);
+    if contenders.len() == 1 {
+        paper.line(&paper.dim("  (neither crun nor runc is in PATH to be compared with)"));
+    }
     Ok(())
 }
 
