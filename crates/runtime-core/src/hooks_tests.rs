@@ -186,7 +186,7 @@ fn what_can_not_run_is_refused_by_name() {
         ..Hook::default()
     };
     let text = message(run(&hook("sh"), b"", here));
-    assert_eq!(text, "hook sh: its path must be absolute");
+    assert_eq!(text, "test hook sh: its path must be absolute");
     let text = message(run(&hook("/absent"), b"", here));
     assert!(
         text.starts_with("test hook /absent: run it in /: No such file"),

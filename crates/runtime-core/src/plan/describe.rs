@@ -11,6 +11,7 @@ use crate::names;
 
 impl Plan {
     /// What an operation does, as a person would say it.
+    #[expect(clippy::too_many_lines, reason = "a table: one line for each verb")]
     pub(crate) fn describe(&self, op: &Op) -> String {
         let text = |string| self.str(string);
         match *op {
