@@ -1,12 +1,17 @@
 //! What a `create` of the default configuration may cost, pinned.
 
 use orlop_tests::locate;
+use orlop_tests::view::{Cgroups, View};
 use orlop_tests::{Fixture, skip, test_name};
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// Calls of all processes, init's until it waits to be started.
 const SYSTEM_CALLS: usize = 300;
+
+/// What each hierarchy of version 1 adds: it is looked at, made, joined and mounted, and that of the
+/// devices takes a dozen rules.
+const SYSTEM_CALLS_OF_A_HIERARCHY: usize = 6;
 
 /// Runs `create` under strace and returns its log.
 #[track_caller]
@@ -57,7 +62,11 @@ fn calls(log: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn create_makes_few_system_calls() {
-    let fixture = Fixture::new(test_name!());
+    let view = View {
+        cgroups: Cgroups::V2,
+        linker: None,
+    };
+    let fixture = Fixture::new(test_name!()).viewed(&view);
     let Some(log) = traced_create(&fixture) else {
         skip!("strace is not installed");
     };
@@ -65,6 +74,25 @@ fn create_makes_few_system_calls() {
     assert!(
         count <= SYSTEM_CALLS,
         "{count} system calls, {SYSTEM_CALLS} allowed"
+    );
+}
+
+#[test]
+fn a_hierarchy_of_version_1_costs_few_system_calls_more() {
+    let fixture = Fixture::new(test_name!());
+    let Some(log) = traced_create(&fixture) else {
+        skip!("strace is not installed");
+    };
+    let cgroups = fs::read_to_string("/proc/self/cgroup").expect("read the own cgroups");
+    let hierarchies = cgroups
+        .lines()
+        .filter(|line| !line.starts_with("0:"))
+        .count();
+    let allowed = SYSTEM_CALLS + hierarchies * SYSTEM_CALLS_OF_A_HIERARCHY;
+    let count = calls(&log).count();
+    assert!(
+        count <= allowed,
+        "{count} system calls with {hierarchies} hierarchies, {allowed} allowed"
     );
 }
 

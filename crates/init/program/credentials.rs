@@ -27,13 +27,16 @@ pub fn step(state: &mut State, op: Op) -> Step {
             Ok(sys::setresuid(uid)?)
         }
         Op::SetIds { uid, gid } => {
-            prctl(PR_SET_KEEPCAPS, 1, 0)?;
+            if uid != 0 {
+                prctl(PR_SET_KEEPCAPS, 1, 0)?;
+            }
             sys::setresgid(gid)?;
             Ok(sys::setresuid(uid)?)
         }
         Op::Capabilities { effective, permitted, inheritable, ambient } => {
             sys::capset(effective, permitted, inheritable)?;
-            raise_ambient(ambient)
+            // Without inheritable ones the kernel has just cleared the ambient set.
+            if inheritable == 0 { Ok(()) } else { raise_ambient(ambient) }
         }
         Op::Seccomp { filter, flags } => Ok(sys::seccomp(state.image.blob(filter)?, flags)?),
         _ => unreachable!(),

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use orlop_cgroups::{Cgroup, FreezerState, RecordedPath};
+use orlop_cgroups::{Cgroup, CgroupPath, FreezerState, RecordedPath};
 use rustix::process::Pid;
 
 use crate::bundle;
@@ -350,16 +350,18 @@ impl Container {
     pub(crate) fn remove_by_force(dir: ContainerDir) -> Result<Vec<String>> {
         let dir = dir.lock(LOCK_LIMIT)?;
         match dir.state() {
-            Ok(state) => remove(dir, &state),
-            Err(Error::NotFound(_)) => dir.remove().map(|()| Vec::new()),
+            Ok(state) => return remove(dir, &state),
+            // Nothing is made before the first record; a gate without one was robbed of it.
+            Err(Error::NotFound(_)) if !gate::is_there(dir.as_fd()) => {}
+            // The record is damaged; the configuration still tells where the cgroup is.
             Err(_) => {
-                // The record is damaged; the configuration still tells where the cgroup is.
-                if let Some(cgroup) = cgroup_of_config(&dir) {
+                let known = cgroup_of_config(&dir).or_else(|| usual_cgroup(&dir));
+                if let Some(cgroup) = known {
                     clear(&cgroup)?;
                 }
-                dir.remove().map(|()| Vec::new())
             }
         }
+        dir.remove().map(|()| Vec::new())
     }
 }
 
@@ -382,6 +384,26 @@ fn cgroup_of_config(dir: &ContainerDir) -> Option<Cgroup> {
     let plan = Plan::compile(&spec, &options, &host).ok()?;
     let path = plan.cgroup?.path;
     Some(Cgroup::open(&Cgroup::plan_paths(&host.cgroups, &path)))
+}
+
+/// The cgroup that a container of this id has where its configuration names none, if what is there
+/// looks like a container: no cgroups below it, and nothing in it that shares our PID namespace.
+fn usual_cgroup(dir: &ContainerDir) -> Option<Cgroup> {
+    let host = Host::probe().ok()?;
+    let path = CgroupPath::new(&format!("/{}", dir.id())).ok()?;
+    let places = Cgroup::plan_paths(&host.cgroups, &path);
+    let cgroup = Cgroup::open(&places);
+    let own = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let foreign = |pid: &u32| {
+        std::fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace != own)
+    };
+    let is_leaf = |place: &RecordedPath| {
+        std::fs::read_dir(&place.path).is_ok_and(|mut entries| {
+            entries.all(|entry| entry.is_ok_and(|entry| !entry.path().is_dir()))
+        })
+    };
+    let contained = cgroup.processes().ok()?.iter().all(foreign);
+    (contained && places.iter().all(is_leaf)).then_some(cgroup)
 }
 
 /// Kills what is in a cgroup, and removes it.

@@ -40,6 +40,11 @@ pub(crate) fn connect(dir: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
     }
 }
 
+/// Whether a gate was made in this directory.
+pub(crate) fn is_there(dir: BorrowedFd<'_>) -> bool {
+    rustix::fs::statat(dir, NAME, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
+
 /// Whether a container waits at the gate. It takes the short connection for a `start` that died
 /// before it said anything.
 pub(crate) fn is_waited_at(dir: BorrowedFd<'_>) -> Result<bool> {

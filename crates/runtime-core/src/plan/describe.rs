@@ -222,6 +222,14 @@ fn describe_plain(op: &Op) -> &'static str {
 
 /// The operating system's words for an error number, without the number.
 pub(crate) fn os_error(errno: i32) -> String {
+    // C libraries differ in these, and callers look for the usual words.
+    match errno {
+        libc::ELOOP => return "Too many levels of symbolic links".to_owned(),
+        libc::EBUSY => return "Device or resource busy".to_owned(),
+        libc::EMFILE => return "Too many open files".to_owned(),
+        libc::ENAMETOOLONG => return "File name too long".to_owned(),
+        _ => {}
+    }
     let text = io::Error::from_raw_os_error(errno).to_string();
     match text.rfind(" (os error") {
         Some(end) => text[..end].to_owned(),
