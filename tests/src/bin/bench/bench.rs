@@ -53,6 +53,8 @@ pub(crate) struct Tools {
     pub(crate) floor: PathBuf,
     /// Prints the peak resident set of a program.
     pub(crate) peak: PathBuf,
+    /// The program that every contestant runs.
+    nothing: PathBuf,
 }
 
 impl Bench {
@@ -71,6 +73,11 @@ impl Bench {
         let short = Bundle::create(&scratch.path().join("short"))?;
         let long = Bundle::create(&scratch.path().join("long"))?.args(&["sleep", "3600"]);
         long.write()?;
+        for bundle in [&short, &long] {
+            let program = bundle.rootfs().join("bin/true");
+            fs::remove_file(&program)?;
+            fs::copy(&tools.nothing, &program)?;
+        }
         let mut driver = Driver::new(scratch.path())?;
         Ok(Self {
             contestants: contestant::all(options, &mut driver, &roots.0)?,
@@ -137,6 +144,7 @@ impl Tools {
                 &["-static"],
             )?,
             peak: compile(&sources.join("peak.c"), &folder.join("peak"), &freestanding)?,
+            nothing: compile(&sources.join("true.c"), &folder.join("true"), &freestanding)?,
         })
     }
 }
