@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 
 /// Prints why a test can't run on this machine, and appends it to the file named by
-/// `ORLOP_SKIPPED`, which `make test` prints at its end. Use it as [`skip!`].
+/// `ORLOP_SKIPPED`, which `make test` prints at its end. Use it as [`skip!`](crate::skip!).
 pub fn record(test: &str, reason: &str) {
     let line = format!("SKIPPED {test}: {reason}\n");
     // Not `eprint!`: the test harness captures that of a test that passes.

@@ -152,10 +152,10 @@ pub(crate) fn no_file(member: &Member, setting: &Setting) -> Error {
             .read("cgroup.controllers")
             .map(|text| ControllerSet::parse(&text))
     };
-    if let (Version::V2, &Some(controller)) = (member.version(), controller) {
-        if enabled().is_ok_and(|enabled| !enabled.contains(controller)) {
-            return Error::NoController { field, controller };
-        }
+    if let (Version::V2, &Some(controller)) = (member.version(), controller)
+        && enabled().is_ok_and(|enabled| !enabled.contains(controller))
+    {
+        return Error::NoController { field, controller };
     }
     let reason = format!(
         "{} does not exist (this kernel is built or booted without it)",

@@ -103,7 +103,7 @@ fn make(plain: &Prepared, limited: &Prepared, next: &AtomicU32) -> Vec<String> {
         if number >= SANDBOXES {
             return failures;
         }
-        let prepared = if number % WITH_CGROUP == 0 {
+        let prepared = if number.is_multiple_of(WITH_CGROUP) {
             limited
         } else {
             plain

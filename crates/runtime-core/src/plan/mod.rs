@@ -251,7 +251,7 @@ impl Plan {
             }
             op.encode(&mut words);
         }
-        if words.0.len() % 2 != 0 {
+        if !words.0.len().is_multiple_of(2) {
             words.word(0);
         }
         let header = Header {

@@ -142,6 +142,10 @@ pub(super) struct Condition {
 }
 
 /// What happens to system calls of these names, if all conditions hold.
+#[cfg_attr(
+    not(feature = "seccomp"),
+    expect(dead_code, reason = "without libseccomp a profile is only checked")
+)]
 #[derive(Debug)]
 pub(super) struct Rule<'a> {
     /// The place in the configuration.
@@ -152,6 +156,10 @@ pub(super) struct Rule<'a> {
 }
 
 /// A profile in which every name has a meaning.
+#[cfg_attr(
+    not(feature = "seccomp"),
+    expect(dead_code, reason = "without libseccomp a profile is only checked")
+)]
 #[derive(Debug)]
 pub(super) struct Profile<'a> {
     pub(super) default: Action,
