@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::cli::PROGRAM;
-use crate::time::rfc3339;
+use orlop::rfc3339;
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

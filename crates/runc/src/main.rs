@@ -17,7 +17,6 @@ mod foreground;
 #[cfg(test)]
 mod golden;
 mod log;
-mod time;
 mod version;
 
 use std::ffi::OsString;

@@ -14,6 +14,19 @@ use crate::state::{OciState, State, Status};
 /// What the receiver of a terminal is told its name is; it is the container's own.
 const MASTER_NAME: &str = "/dev/ptmx";
 
+/// Gives a terminal's master to who waits for it, or keeps it where nobody does.
+fn hand_on(
+    master: OwnedFd,
+    socket: Option<&ConsoleSocket>,
+    kept: &mut Option<OwnedFd>,
+) -> Result<()> {
+    match socket {
+        Some(socket) => socket.send(master.as_fd(), MASTER_NAME)?,
+        None => *kept = Some(master),
+    }
+    Ok(())
+}
+
 /// The caller of a container's first process.
 #[derive(Debug)]
 pub(crate) struct Birth<'a> {
@@ -29,11 +42,7 @@ pub(crate) struct Birth<'a> {
 
 impl Caller for Birth<'_> {
     fn console(&mut self, master: OwnedFd) -> Result<()> {
-        match &self.console {
-            Some(socket) => socket.send(master.as_fd(), MASTER_NAME)?,
-            None => self.terminal = Some(master),
-        }
-        Ok(())
+        hand_on(master, self.console.as_ref(), &mut self.terminal)
     }
 
     fn hook_point(&mut self, child: &Child) -> Result<Vec<u8>> {
@@ -64,11 +73,7 @@ pub(crate) struct Entering {
 
 impl Caller for Entering {
     fn console(&mut self, master: OwnedFd) -> Result<()> {
-        match &self.console {
-            Some(socket) => socket.send(master.as_fd(), MASTER_NAME)?,
-            None => self.terminal = Some(master),
-        }
-        Ok(())
+        hand_on(master, self.console.as_ref(), &mut self.terminal)
     }
 
     fn hook_point(&mut self, _: &Child) -> Result<Vec<u8>> {

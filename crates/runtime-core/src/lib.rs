@@ -57,3 +57,4 @@ pub use plan::{Plan, PlanText};
 pub use runtime::{CreateOptions, Runtime};
 pub use signal::Signal;
 pub use state::{OciState, Status};
+pub use time::rfc3339;

@@ -5,7 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A moment in UTC as RFC 3339 has it, with nanoseconds: `2026-11-21T09:00:00.123456789Z`.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
+///
+/// States, logs and events have their times in this form.
+#[must_use]
+pub fn rfc3339(time: SystemTime) -> String {
     let (seconds, nanoseconds) = since_epoch(time);
     let (year, month, day) = civil(seconds.div_euclid(SECONDS_PER_DAY));
     let second = seconds.rem_euclid(SECONDS_PER_DAY);
@@ -56,6 +59,21 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::{civil, rfc3339};
+
+    #[test]
+    fn known_instants() {
+        for (seconds, wanted) in [
+            (0, "1970-01-01T00:00:00.000000000Z"),
+            (68_169_599, "1972-02-28T23:59:59.000000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000000Z"),
+            (1_709_164_800, "2024-02-29T00:00:00.000000000Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.000000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000000Z"),
+        ] {
+            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), wanted);
+        }
+        assert!(rfc3339(UNIX_EPOCH + Duration::from_nanos(7)).ends_with(":00.000000007Z"));
+    }
 
     #[test]
     fn known_moments() {
