@@ -122,6 +122,7 @@ impl State {
             Op::Hook { path, argv, env, timeout } => hook::run(self, path, argv, env, timeout),
             Op::HookPoint {} => self.ask(Kind::HookPoint),
             Op::NeedMaps {} => self.ask(Kind::NeedMaps),
+            Op::AwaitCgroup {} => Ok(self.control.wait_continue()?),
             Op::Ready {} => self.ask(Kind::Ready),
             Op::Starting {} => Ok(self.control.send(Kind::Starting, 0, None)?),
             Op::Gate { listener } => {

@@ -89,6 +89,8 @@ ops! {
         /// The file, in a cgroup file system of the host.
         path: Str,
     }
+    /// Waits until the caller has made the cgroup, which it does while earlier operations run.
+    56 AwaitCgroup {}
     /// Leaves shared namespaces (`unshare(2)`).
     9 Unshare {
         /// `CLONE_NEW*` flags.

@@ -1,5 +1,6 @@
 //! One container: its life from `start` to `delete`.
 
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct Container {
     terminal: Option<OwnedFd>,
     /// Init, where only this value can let it go on.
     waiting: Option<(Child, Plan)>,
+    /// The configuration, once it was asked for.
+    spec: OnceCell<Spec>,
 }
 
 /// How a further process enters a container.
@@ -84,6 +87,7 @@ impl Container {
             state,
             terminal: None,
             waiting: None,
+            spec: OnceCell::new(),
         }
     }
 
@@ -103,6 +107,7 @@ impl Container {
             state,
             terminal,
             waiting,
+            spec: OnceCell::new(),
         }
     }
 
@@ -144,9 +149,13 @@ impl Container {
     ///
     /// # Errors
     /// [`Error::State`] when it can't be read.
-    pub fn spec(&self) -> Result<Spec> {
+    pub fn spec(&self) -> Result<&Spec> {
+        if let Some(spec) = self.spec.get() {
+            return Ok(spec);
+        }
         let dir = &self.dir;
-        bundle::parse(&dir.load_config()?, &dir.path().join("config.json"))
+        let spec = bundle::parse(&dir.load_config()?, &dir.path().join("config.json"))?;
+        Ok(self.spec.get_or_init(|| spec))
     }
 
     pub(crate) fn record(&self) -> &State {
@@ -169,7 +178,7 @@ impl Container {
     /// container is not waiting for its start.
     pub fn start(&mut self) -> Result<()> {
         let hooks = if self.state.late_hooks {
-            Some(self.spec()?.hooks.unwrap_or_default())
+            Some(self.spec()?.hooks.clone().unwrap_or_default())
         } else {
             None
         };
@@ -238,7 +247,7 @@ impl Container {
             .id(self.state.id.clone())
             .no_pivot(self.state.no_pivot)
             .no_new_keyring(!self.state.session_keyring);
-        Plan::compile(&self.spec()?, &options, &Host::probe()?)
+        Plan::compile(self.spec()?, &options, &Host::probe()?)
     }
 
     /// Sends a signal to the first process; with `all` to every process of the container.
@@ -303,7 +312,8 @@ impl Container {
             }
             _ => {}
         }
-        let process = self.process()?;
+        let not_running = || Error::NotRunning(self.state.id.clone());
+        let process = self.state.process.ok_or_else(not_running)?;
         let console = options
             .console_socket
             .as_deref()
@@ -325,12 +335,7 @@ impl Container {
         let dir = dir.lock(LOCK_LIMIT)?;
         // Another command may have finished what it had begun, before the lock was ours.
         let state = dir.state().unwrap_or(state);
-        let container = Self {
-            dir: dir.into_dir(),
-            state,
-            terminal: None,
-            waiting: None,
-        };
+        let container = Self::loaded(dir.into_dir(), state);
         container.may_delete(force)?;
         let Self { dir, state, .. } = container;
         remove(dir.lock(LOCK_LIMIT)?, &state)

@@ -15,7 +15,7 @@ use crate::pid_file;
 use crate::plan::Plan;
 use crate::process_id::ProcessId;
 use crate::seccomp::Cache;
-use crate::spawn::{self, Inputs};
+use crate::spawn::{self, Inputs, Nature};
 use crate::spec::Seccomp;
 use crate::state::State;
 
@@ -26,7 +26,7 @@ pub(crate) fn run(
     console: Option<ConsoleSocket>,
 ) -> Result<ExecProcess> {
     let state = container.record();
-    let host = Host::probe()?;
+    let host = Host::probe_for_exec(&options.process)?;
     let seccomp = filter_of(container)?;
     let join = JoinOptions {
         namespaces: state.new_namespaces | state.joined_namespaces,
@@ -55,16 +55,18 @@ pub(crate) fn run(
     let cgroup = container.cgroup();
     let inputs = Inputs {
         target: Some(target.as_fd()),
-        cgroup: (!state.cgroup.is_empty()).then_some(&cgroup),
         filter: filter.as_deref(),
-        preserve_fds: options.preserve_fds,
         ..Inputs::default()
+    };
+    let nature = Nature {
+        cgroup: (!state.cgroup.is_empty()).then_some(&cgroup),
+        preserve_fds: options.preserve_fds,
     };
     let mut caller = Entering {
         console,
         terminal: None,
     };
-    let child = spawn::spawn(&plan, &inputs, &mut caller)?;
+    let child = spawn::spawn(&plan, nature, &inputs, &mut caller)?;
     if let Some(socket) = pidfd_socket {
         socket.send(child.pidfd.as_fd(), "pidfd")?;
     }
@@ -89,5 +91,6 @@ fn v1_directories(state: &State) -> Vec<PathBuf> {
 
 /// The container's own filter holds for everything that enters it.
 fn filter_of(container: &Container) -> Result<Option<Seccomp>> {
-    Ok(container.spec()?.linux.and_then(|linux| linux.seccomp))
+    let linux = container.spec()?.linux.as_ref();
+    Ok(linux.and_then(|linux| linux.seccomp.clone()))
 }

@@ -4,7 +4,7 @@ use orlop_cgroups::Layout;
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::error::Result;
-use crate::spec::Spec;
+use crate::spec::{Process, Spec};
 use crate::sys;
 
 /// What a Plan depends on beside the Spec: probed once, or made up for a test.
@@ -28,23 +28,28 @@ impl Host {
     pub fn probe() -> Result<Self> {
         Ok(Self {
             apparmor: apparmor_is_enabled(),
-            ..Self::probe_kernel()?
+            ..Self::probe_kernel(Layout::probe()?)?
         })
     }
 
     /// Asks the kernel only what decides about this Spec.
     pub(crate) fn probe_for(spec: &Spec) -> Result<Self> {
-        let process = spec.process.as_ref();
-        let profile = process.and_then(|process| process.apparmor_profile.as_deref());
-        match profile {
-            None | Some("") => Self::probe_kernel(),
-            Some(_) => Self::probe(),
-        }
+        let mut host = Self::probe_kernel(Layout::probe()?)?;
+        host.apparmor = spec.process.as_ref().is_some_and(confined) && apparmor_is_enabled();
+        Ok(host)
     }
 
-    fn probe_kernel() -> Result<Self> {
+    /// Asks the kernel only what decides about a process that enters a container: its cgroups are
+    /// known.
+    pub(crate) fn probe_for_exec(process: &Process) -> Result<Self> {
+        let mut host = Self::probe_kernel(Layout::parse("", ""))?;
+        host.apparmor = confined(process) && apparmor_is_enabled();
+        Ok(host)
+    }
+
+    fn probe_kernel(cgroups: Layout) -> Result<Self> {
         Ok(Self {
-            cgroups: Layout::probe()?,
+            cgroups,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             capabilities: sys::permitted_capabilities()?,
@@ -84,6 +89,11 @@ impl Host {
     pub(crate) fn is_privileged(&self) -> bool {
         self.has_capability(crate::names::CAP_SYS_ADMIN)
     }
+}
+
+fn confined(process: &Process) -> bool {
+    let profile = process.apparmor_profile.as_deref();
+    profile.is_some_and(|profile| !profile.is_empty())
 }
 
 fn apparmor_is_enabled() -> bool {

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use orlop_cgroups::Cgroup;
+use orlop_cgroups::{Cgroup, Mode};
 
 use crate::birth::Birth;
 use crate::bundle::Bundle;
@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::plan::Plan;
 use crate::process_id::ProcessId;
 use crate::seccomp::{Cache, Filter};
-use crate::spawn::{self, Child, Inputs};
+use crate::spawn::{self, Child, Inputs, Nature, Program};
 use crate::state::{CgroupPlace, FileId, LockedDir, OciState, Phase, State, StateRoot, Status};
 use crate::{gate, hooks, pid_file};
 
@@ -114,26 +114,10 @@ impl Runtime {
         if let Some(rootfs) = &plan.rootfs {
             spawn::check_rootfs(rootfs)?;
         }
-        let console = options
-            .console_socket
-            .as_deref()
-            .map(ConsoleSocket::connect)
-            .transpose()?;
-        let pidfd_socket = options
-            .pidfd_socket
-            .as_deref()
-            .map(ConsoleSocket::connect)
-            .transpose()?;
+        let console = connect(options.console_socket.as_deref())?;
+        let pidfd_socket = connect(options.pidfd_socket.as_deref())?;
         let filter = self.filter(&plan)?;
         let claim = self.root.claim(&options.id)?;
-        let state = first_state(&options, &bundle, &plan, &host)?;
-        // Written down before anything is made, so that whoever comes after can clean up.
-        let mut creation = Creation {
-            dir: Some(claim.record(&state)?),
-            cgroup: None,
-            hooks_ran: false,
-        };
-        let made_for = state.clone();
         let making = Making {
             options: &options,
             bundle: &bundle,
@@ -141,32 +125,41 @@ impl Runtime {
             host: &host,
             filter: filter.as_deref(),
         };
-        let made = creation.make(&making, state, console).and_then(|made| {
-            if let Some(socket) = pidfd_socket {
-                socket.send(made.child.pidfd.as_fd(), "pidfd")?;
-            }
-            if let Some(path) = &options.pid_file {
-                pid_file::write(path, made.child.pid)?;
-            }
-            Ok(made)
-        });
-        let made = match made {
-            Ok(made) => made,
+        // Init does what takes longest on its own. It needs no record: it ends with its caller.
+        let early = match making.is_born_in_cgroup() {
+            true => None,
+            false => Some(making.bear(None)?),
+        };
+        let state = first_state(&options, &bundle, &plan, &host)?;
+        // Written down before anything else is made, so that whoever comes after can clean up.
+        let mut creation = Creation {
+            dir: Some(claim.record(&state)?),
+            cgroup: None,
+            hooks_ran: false,
+        };
+        let made_for = state.clone();
+        let made = creation
+            .make(&making, early, state, console)
+            .and_then(|made| {
+                if let Some(socket) = pidfd_socket {
+                    socket.send(made.child.pidfd.as_fd(), "pidfd")?;
+                }
+                if let Some(path) = &options.pid_file {
+                    pid_file::write(path, made.child.pid)?;
+                }
+                Ok(made)
+            });
+        match made {
+            Ok(made) => creation.finish(made, plan, options.gate),
             Err(error) => {
                 let hooks_ran = creation.hooks_ran;
                 drop(creation);
                 if hooks_ran {
-                    // runtime.md: what failed after hooks had run ends as any container does. The
-                    // first error is the one to tell.
-                    let told = OciState::for_hooks(&made_for, Status::Stopped).to_json();
-                    for hook in &plan.hooks.poststop {
-                        let _ = hooks::run("poststop", hook, &told, &bundle.path);
-                    }
+                    run_poststop(&plan, &made_for, &bundle);
                 }
-                return Err(error);
+                Err(error)
             }
-        };
-        creation.finish(made, plan, options.gate)
+        }
     }
 
     /// The container of this id.
@@ -234,6 +227,19 @@ fn compile(bundle: &Bundle, options: &CreateOptions, host: &Host) -> Result<Plan
     Ok(plan)
 }
 
+fn connect(socket: Option<&Path>) -> Result<Option<ConsoleSocket>> {
+    socket.map(ConsoleSocket::connect).transpose()
+}
+
+/// runtime.md: what failed after hooks had run ends as any container does. The first error is the
+/// one to tell.
+fn run_poststop(plan: &Plan, state: &State, bundle: &Bundle) {
+    let told = OciState::for_hooks(state, Status::Stopped).to_json();
+    for hook in &plan.hooks.poststop {
+        let _ = hooks::run("poststop", hook, &told, &bundle.path);
+    }
+}
+
 /// What a container is made from.
 struct Making<'a> {
     options: &'a CreateOptions,
@@ -241,6 +247,29 @@ struct Making<'a> {
     plan: &'a Plan,
     host: &'a Host,
     filter: Option<&'a Filter>,
+}
+
+impl Making<'_> {
+    /// The unified hierarchy is entered at birth; the others are joined, and so can be made while
+    /// init does other things.
+    fn is_born_in_cgroup(&self) -> bool {
+        self.plan.cgroup.is_some() && self.host.cgroups.mode() != Mode::V1
+    }
+
+    fn bear(&self, cgroup: Option<&Cgroup>) -> Result<Child> {
+        let nature = Nature {
+            cgroup,
+            preserve_fds: self.options.preserve_fds,
+        };
+        Child::bear(self.plan, nature)
+    }
+
+    fn cgroup(&self) -> Result<Option<Cgroup>> {
+        let planned = self.plan.cgroup.as_ref();
+        let made = planned
+            .map(|planned| Cgroup::create(&self.host.cgroups, &planned.path, &planned.limits));
+        Ok(made.transpose()?)
+    }
 }
 
 /// A container that is ready, and not given away yet.
@@ -261,6 +290,7 @@ impl Creation {
     fn make(
         &mut self,
         making: &Making<'_>,
+        early: Option<Child>,
         mut state: State,
         console: Option<ConsoleSocket>,
     ) -> Result<Made> {
@@ -268,25 +298,35 @@ impl Creation {
             options,
             bundle,
             plan,
-            host,
             filter,
+            ..
         } = *making;
         let Some(dir) = &self.dir else {
             return Err(Error::NotFound(options.id.clone()));
         };
         dir.save_config(&bundle.config)?;
-        if let Some(planned) = &plan.cgroup {
-            self.cgroup = Some(Cgroup::create(
-                &host.cgroups,
-                &planned.path,
-                &planned.limits,
-            )?);
-        }
+        let mut child = match early {
+            Some(child) => child,
+            None => {
+                self.cgroup = making.cgroup()?;
+                making.bear(self.cgroup.as_ref())?
+            }
+        };
         let listener = if options.gate {
             Some(gate::listen(dir.as_fd())?)
         } else {
             None
         };
+        let inputs = Inputs {
+            gate: listener.as_ref().map(AsFd::as_fd),
+            filter,
+            ..Inputs::default()
+        };
+        child.instruct(plan, &Program::new(plan, filter)?, &inputs)?;
+        if !making.is_born_in_cgroup() {
+            self.cgroup = making.cgroup()?;
+        }
+        child.cgroup_is_made(plan)?;
         let mut caller = Birth {
             console,
             terminal: None,
@@ -295,17 +335,10 @@ impl Creation {
             bundle: &bundle.path,
             hooks_ran: false,
         };
-        let inputs = Inputs {
-            gate: listener.as_ref().map(AsFd::as_fd),
-            cgroup: self.cgroup.as_ref(),
-            filter,
-            preserve_fds: options.preserve_fds,
-            ..Inputs::default()
-        };
-        let child = spawn::spawn(plan, &inputs, &mut caller);
+        let followed = child.follow(plan, &mut caller);
         let terminal = caller.terminal.take();
         self.hooks_ran = caller.hooks_ran;
-        let child = child?;
+        followed?;
         let (device, inode) = spawn::init_identity()?;
         state.phase = Phase::Created;
         state.process = Some(ProcessId::of(child.pid)?);

@@ -267,7 +267,7 @@ fn one_spawn_is_one_clone() {
     let calls: Vec<_> = calls.collect();
     assert_eq!(calls.len(), 1, "{calls:#?}");
     assert!(
-        calls[0].contains("CLONE_NEWPID") && calls[0].contains("CLONE_VFORK"),
+        calls[0].contains("CLONE_NEWPID") && calls[0].contains("CLONE_VM"),
         "{calls:?}"
     );
 }

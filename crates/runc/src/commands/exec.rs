@@ -139,5 +139,6 @@ fn process(container: &Container, matches: &Matches) -> Result<Process, Failure>
         no_new_privileges: matches.given("no-new-privs"),
         capabilities: matches.all("cap"),
     };
-    exec_process::build(container.spec()?.process.unwrap_or_default(), changes)
+    let own = container.spec()?.process.clone();
+    exec_process::build(own.unwrap_or_default(), changes)
 }

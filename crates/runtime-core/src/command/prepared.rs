@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::capture::{self, Output};
-use super::cgroup::Choice;
+use super::cgroup::{Choice, OwnCgroup};
 use super::child::{Child, Reach, Sandbox};
 use super::process::Process;
 use super::stdio::{Ends, Stdio, Streams};
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::seccomp::Filter;
-use crate::spawn::{self, Inputs, Program};
+use crate::spawn::{self, Inputs, Nature, Program};
 use crate::spec::Seccomp;
 
 /// A checked and compiled [`Command`](super::Command). Cheap to clone, and to share between threads.
@@ -143,15 +143,18 @@ impl Prepared {
                 .map(|fd| fd.as_fd())
                 .chain(ends.theirs())
                 .collect(),
-            cgroup: cgroup.as_deref().map(|own| &own.cgroup),
             filter: filter.as_ref(),
             ..Inputs::default()
         };
+        let nature = born_in(cgroup.as_deref());
         let mut caller = Entering::default();
         let born = match &cgroup {
-            None => spawn::spawn_program(plan, program, &inputs, &mut caller),
+            None => spawn::spawn_program(plan, program, nature, &inputs, &mut caller),
             // Every sandbox has a cgroup of its own, and so steps of its own.
-            Some(own) => spawn::spawn(&plan.in_cgroup(own.v1_directories()), &inputs, &mut caller),
+            Some(own) => {
+                let plan = plan.in_cgroup(own.v1_directories());
+                spawn::spawn(&plan, nature, &inputs, &mut caller)
+            }
         };
         let born = born.map_err(|error| fields::rename(error, self.0.first_mount))?;
         drop(inputs);
@@ -210,13 +213,13 @@ impl Prepared {
         let inputs = Inputs {
             given: ends.theirs().collect(),
             target: Some(target.as_fd()),
-            cgroup: sandbox.cgroup.as_deref().map(|own| &own.cgroup),
             filter: filter.as_ref(),
             ..Inputs::default()
         };
+        let nature = born_in(sandbox.cgroup.as_deref());
         let mut caller = Entering::default();
-        let born =
-            spawn::spawn(&entry, &inputs, &mut caller).map_err(|error| fields::rename(error, 0))?;
+        let born = spawn::spawn(&entry, nature, &inputs, &mut caller)
+            .map_err(|error| fields::rename(error, 0))?;
         drop(inputs);
         Child::new(
             born,
@@ -226,6 +229,13 @@ impl Prepared {
             &mut ends,
             caller.terminal,
         )
+    }
+}
+
+fn born_in(cgroup: Option<&OwnCgroup>) -> Nature<'_> {
+    Nature {
+        cgroup: cgroup.map(|own| &own.cgroup),
+        ..Nature::default()
     }
 }
 

@@ -14,6 +14,7 @@ mod unsupported;
 
 use std::path::PathBuf;
 
+use orlop_cgroups::Mode;
 use orlop_init::Op;
 use orlop_init::wire::Slot;
 
@@ -44,6 +45,7 @@ struct Compiler<'a> {
     give_up: Option<Op>,
     /// Mounts that become read-only once all is made.
     read_only_later: Vec<String>,
+    joined_cgroup: bool,
 }
 
 impl Plan {
@@ -73,6 +75,7 @@ impl Plan {
             root: Slot(0),
             give_up: None,
             read_only_later: Vec::new(),
+            joined_cgroup: false,
         };
         compiler.run()?;
         Ok(compiler.build.plan)
@@ -93,7 +96,9 @@ impl Compiler<'_> {
         self.describe_container()?;
         self.build.push(Op::ResetSignals {});
         self.stdio()?;
-        self.join_cgroup()?;
+        if !self.namespaces.leave_cgroups_in_reach() {
+            self.join_cgroup()?;
+        }
         self.enter_namespaces()?;
         self.build.at_none();
         self.build.push(Op::NewSession {});
@@ -103,6 +108,7 @@ impl Compiler<'_> {
         self.root_filesystem()?;
         self.build.at_none();
         self.mounts()?;
+        self.join_cgroup()?;
         self.devices()?;
         self.console()?;
         self.finish_mounts()?;
@@ -144,12 +150,20 @@ impl Compiler<'_> {
     }
 
     /// v1 hierarchies are joined by init itself, which spares an RCU wait; v2 it is born in.
+    ///
+    /// As late as can be: the caller makes them meanwhile.
     fn join_cgroup(&mut self) -> Result<()> {
         let Some(cgroup) = &self.build.plan.cgroup else {
             return Ok(());
         };
+        if std::mem::replace(&mut self.joined_cgroup, true) {
+            return Ok(());
+        }
         let directories = resources::v1_directories(self.host, &cgroup.path);
         self.build.at("linux.cgroupsPath");
+        if self.host.cgroups.mode() == Mode::V1 {
+            self.build.push(Op::AwaitCgroup {});
+        }
         push_joins(&mut self.build, &directories)
     }
 

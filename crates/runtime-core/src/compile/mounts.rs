@@ -49,6 +49,9 @@ impl Compiler<'_> {
             return Err(Error::invalid("mounts", message));
         }
         for (index, mount) in self.spec.mounts.iter().enumerate() {
+            if mount.kind.as_deref() == Some("cgroup") {
+                self.join_cgroup()?;
+            }
             self.build.at(format!("mounts[{index}]"));
             self.mount(mount)?;
         }

@@ -128,6 +128,12 @@ impl Namespaces {
         }
     }
 
+    /// Whether init can join the host's cgroups still after it has entered its namespaces, and ends
+    /// up in the same place.
+    pub(super) fn leave_cgroups_in_reach(&self) -> bool {
+        !self.is_private(USER | CGROUP) && self.joined() & (MOUNT | PID) == 0
+    }
+
     pub(super) fn clone_flags(&self) -> u32 {
         self.new & !self.init_makes()
     }

@@ -198,6 +198,7 @@ fn describe_plain(op: &Op) -> &'static str {
         Op::LoopbackUp {} => "bring the loopback interface up",
         Op::Fork {} => "fork into the PID namespace",
         Op::NeedMaps {} => "wait for the id maps",
+        Op::AwaitCgroup {} => "wait for the cgroup",
         Op::PrivateProc { .. } => "make a private procfs",
         Op::OpenRoot { .. } => "open the container's root",
         Op::Pivot { .. } => "pivot_root into the root file system",

@@ -175,6 +175,16 @@ impl Plan {
         print::json(self)
     }
 
+    /// Whether init executes such an operation.
+    pub(crate) fn has(&self, wanted: impl Fn(&Op) -> bool) -> bool {
+        self.steps.iter().any(|step| wanted(&step.op))
+    }
+
+    /// Whether the process goes on under another pid.
+    pub(crate) fn forks(&self) -> bool {
+        self.has(|op| matches!(op, Op::Fork {}))
+    }
+
     /// The same Plan for a cgroup whose directories in v1 hierarchies are these.
     pub(crate) fn in_cgroup<'a>(
         &self,

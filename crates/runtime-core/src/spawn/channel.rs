@@ -32,24 +32,30 @@ impl Channel {
             .context(|| "make the control socket".to_owned())?;
         Ok(Self { ours, theirs })
     }
+}
 
-    /// Sends the program's descriptor and those that it names, before init is born: it need not
-    /// wait for them.
-    pub(super) fn send_program(&self, program: &Program, sources: &[Opened<'_>]) -> Result<()> {
-        let mut all = Vec::with_capacity(1 + sources.len());
-        all.push(program.fd.as_fd());
-        all.extend(sources.iter().map(AsFd::as_fd));
-        let mut chunks = all.chunks(MESSAGE_FDS).peekable();
-        while let Some(chunk) = chunks.next() {
-            let more = u32::from(chunks.peek().is_some());
-            let mut bytes = [0; 8];
-            bytes[..4].copy_from_slice(&program.len.to_ne_bytes());
-            bytes[4..].copy_from_slice(&more.to_ne_bytes());
-            send_fds(self.ours.as_fd(), &bytes, chunk)
-                .context(|| "send the program to init".to_owned())?;
+/// Sends the program's descriptor and those that it names.
+pub(super) fn send_program(
+    socket: BorrowedFd<'_>,
+    program: &Program,
+    sources: &[Opened<'_>],
+) -> Result<()> {
+    let mut all = Vec::with_capacity(1 + sources.len());
+    all.push(program.fd.as_fd());
+    all.extend(sources.iter().map(AsFd::as_fd));
+    let mut chunks = all.chunks(MESSAGE_FDS).peekable();
+    while let Some(chunk) = chunks.next() {
+        let more = u32::from(chunks.peek().is_some());
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&program.len.to_ne_bytes());
+        bytes[4..].copy_from_slice(&more.to_ne_bytes());
+        match send_fds(socket, &bytes, chunk) {
+            // Init is gone; what it said, or how it ended, tells more than this.
+            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(()),
+            result => result.context(|| "send the program to init".to_owned())?,
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn send_fds(

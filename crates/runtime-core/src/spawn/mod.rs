@@ -3,7 +3,9 @@
 //!
 //! ```text
 //! caller                                init
+//!   │ clone ──────────────────────────────▶│   makes its namespaces
 //!   │ program and descriptors ────────────▶│
+//!   │ Continue ───────────────────────────▶│   only where the cgroup is made meanwhile
 //!   │◀──────────────────────── NeedMaps ───│   only with a new user namespace
 //!   │ Continue ───────────────────────────▶│
 //!   │◀──────────────── Child(pid, pidfd) ──│   only where the process had to fork
@@ -22,14 +24,16 @@ mod program;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use orlop_cgroups::Cgroup;
-use orlop_init::{Kind, Op, Record};
+use orlop_init::{Kind, Op, Part, Record};
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 
 use crate::error::{Context, Error, Result};
 use crate::idmap;
 use crate::plan::{Plan, RaisedLimit};
+use crate::poll::poll_until;
 use crate::seccomp::Filter;
-use crate::sys::{self, Birth, clone_init};
+use crate::sys::{self, BEFORE_INIT, Birth, Shared, clone_init};
 use channel::Channel;
 
 pub(crate) use channel::{Message, receive, send_continue};
@@ -45,8 +49,15 @@ pub(crate) struct Inputs<'a> {
     pub given: Vec<BorrowedFd<'a>>,
     pub gate: Option<BorrowedFd<'a>>,
     pub target: Option<BorrowedFd<'a>>,
-    pub cgroup: Option<&'a Cgroup>,
     pub filter: Option<&'a Filter>,
+}
+
+/// How a process is born, before it is told anything.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Nature<'a> {
+    /// The cgroup whose unified directory it is born in, if it has one.
+    pub cgroup: Option<&'a Cgroup>,
+    /// How many descriptors from 3 on it keeps.
     pub preserve_fds: u32,
 }
 
@@ -67,68 +78,40 @@ pub(crate) struct Child {
     pub pidfd: OwnedFd,
     control: OwnedFd,
     released: bool,
+    /// Goes last: by then the process has executed or is gone.
+    _memory: Shared,
 }
 
 /// Starts a Plan's process, up to where init is ready, or, where the Plan has no such point, up to
 /// where it has become the program.
-pub(crate) fn spawn(plan: &Plan, inputs: &Inputs<'_>, caller: &mut dyn Caller) -> Result<Child> {
-    spawn_program(plan, &Program::new(plan, inputs.filter)?, inputs, caller)
+pub(crate) fn spawn(
+    plan: &Plan,
+    nature: Nature<'_>,
+    inputs: &Inputs<'_>,
+    caller: &mut dyn Caller,
+) -> Result<Child> {
+    let program = Program::new(plan, inputs.filter)?;
+    spawn_program(plan, &program, nature, inputs, caller)
 }
 
 /// As [`spawn`], of a Plan whose program was made before.
 pub(crate) fn spawn_program(
     plan: &Plan,
     program: &Program,
+    nature: Nature<'_>,
     inputs: &Inputs<'_>,
     caller: &mut dyn Caller,
 ) -> Result<Child> {
-    if inputs.preserve_fds > MAX_PRESERVED {
-        let message = format!("{} is more than {MAX_PRESERVED}", inputs.preserve_fds);
-        return Err(Error::invalid("preserve_fds", message));
-    }
-    let sources = prepare::open_all(plan, inputs)?;
-    let channel = Channel::new()?;
-    channel.send_program(program, &sources)?;
-    drop(sources);
-    let init = program::sealed_init()?;
-    let cgroup = match inputs.cgroup {
-        Some(cgroup) => cgroup.v2_dir()?,
-        None => None,
-    };
-    let born = clone_init(&Birth {
-        namespaces: plan.clone_flags,
-        cgroup,
-        init,
-        control: channel.theirs.as_fd(),
-        preserve: inputs.preserve_fds,
-    })
-    .context(|| clone_operation(plan))?;
-    let Channel { ours, theirs } = channel;
-    drop(theirs);
-    let mut child = Child {
-        pid: born.pid,
-        pidfd: born.pidfd,
-        control: ours,
-        released: false,
-    };
-    if let Some(score) = plan.oom_score_adj {
-        set_oom_score(child.pid, score)?;
-    }
-    for limit in &plan.raise_limits {
-        raise_limit(child.pid, *limit)?;
-    }
+    let mut child = Child::bear(plan, nature)?;
+    child.instruct(plan, program, inputs)?;
+    child.cgroup_is_made(plan)?;
     child.follow(plan, caller)?;
     Ok(child)
 }
 
-fn clone_operation(plan: &Plan) -> String {
-    match plan.clone_flags {
-        0 => "clone3".to_owned(),
-        flags => format!(
-            "clone3 with new {} namespaces",
-            crate::names::namespaces(flags)
-        ),
-    }
+fn namespaces_operation(plan: &Plan) -> String {
+    let names = crate::names::namespaces(plan.clone_flags);
+    format!("make new {names} namespaces")
 }
 
 fn set_oom_score(pid: i32, score: i32) -> Result<()> {
@@ -153,18 +136,76 @@ struct Expected {
 
 impl Expected {
     fn of(plan: &Plan) -> Self {
-        let has = |wanted: fn(&Op) -> bool| plan.steps.iter().any(|step| wanted(&step.op));
         Self {
-            child: has(|op| matches!(op, Op::Fork {})),
-            console: has(|op| matches!(op, Op::Console { .. })),
+            child: plan.forks(),
+            console: plan.has(|op| matches!(op, Op::Console { .. })),
             started: false,
         }
     }
 }
 
 impl Child {
+    /// Gives birth to init. What it does first needs nothing of the caller, who has to
+    /// [`instruct`](Self::instruct) it next.
+    pub(crate) fn bear(plan: &Plan, nature: Nature<'_>) -> Result<Self> {
+        let Nature {
+            cgroup,
+            preserve_fds,
+        } = nature;
+        if preserve_fds > MAX_PRESERVED {
+            let message = format!("{preserve_fds} is more than {MAX_PRESERVED}");
+            return Err(Error::invalid("preserve_fds", message));
+        }
+        let Channel { ours, theirs } = Channel::new()?;
+        let cgroup = match cgroup {
+            Some(cgroup) => cgroup.v2_dir()?,
+            None => None,
+        };
+        let born = clone_init(&Birth {
+            namespaces: plan.clone_flags,
+            cgroup,
+            init: program::sealed_init()?,
+            control: theirs.as_fd(),
+            preserve: preserve_fds,
+        })
+        .context(|| "clone3".to_owned())?;
+        Ok(Self {
+            pid: born.pid,
+            pidfd: born.pidfd,
+            control: ours,
+            released: false,
+            _memory: born.memory,
+        })
+    }
+
+    /// Opens what the Plan names and sends it, with the program.
+    pub(crate) fn instruct(
+        &self,
+        plan: &Plan,
+        program: &Program,
+        inputs: &Inputs<'_>,
+    ) -> Result<()> {
+        let sources = prepare::open_all(plan, inputs)?;
+        channel::send_program(self.control.as_fd(), program, &sources)?;
+        if let Some(score) = plan.oom_score_adj {
+            set_oom_score(self.pid, score)?;
+        }
+        for limit in &plan.raise_limits {
+            raise_limit(self.pid, *limit)?;
+        }
+        Ok(())
+    }
+
+    /// Tells init that it can join the cgroup, where it waits for that.
+    pub(crate) fn cgroup_is_made(&self, plan: &Plan) -> Result<()> {
+        if plan.has(|op| matches!(op, Op::AwaitCgroup {})) {
+            send_continue(self.control.as_fd(), &[])?;
+        }
+        Ok(())
+    }
+
     /// Serves init until it is ready, or has become the program.
-    fn follow(&mut self, plan: &Plan, caller: &mut dyn Caller) -> Result<()> {
+    pub(crate) fn follow(&mut self, plan: &Plan, caller: &mut dyn Caller) -> Result<()> {
         let mut expected = Expected::of(plan);
         loop {
             let Some(Message { record, fd }) = receive(self.control.as_fd())? else {
@@ -224,6 +265,10 @@ impl Child {
 
     fn failed(&mut self, plan: &Plan, record: &Record) -> Error {
         self.kill_and_reap();
+        if record.op == BEFORE_INIT && record.part == Part::Call {
+            let error = std::io::Error::from_raw_os_error(record.value);
+            return Error::system(namespaces_operation(plan), error);
+        }
         plan.step_error(record).into()
     }
 
@@ -276,6 +321,9 @@ pub(crate) enum Started {
 
 /// Waits for the end of the stream: it means a start only if init said that the program is next.
 pub(crate) fn wait_started(control: BorrowedFd<'_>) -> Result<Started> {
+    // Waking up for what comes before the end would only hold init up.
+    let mut polled = [PollFd::from_borrowed_fd(control, PollFlags::empty())];
+    poll_until(&mut polled, None).context(|| "wait for init".to_owned())?;
     let mut started = false;
     loop {
         match receive(control)?.map(|message| message.record) {
