@@ -291,7 +291,7 @@ impl Member {
 
     pub(crate) fn read(&self, name: &str) -> Result<String> {
         self.try_open(name, OFlags::RDONLY)
-            .and_then(fs::read_to_string)
+            .and_then(fs::read_record)
             .map_err(|errno| fs::read_error(&self.path, name, errno))
     }
 }

@@ -23,6 +23,11 @@ pub(crate) fn inherit(
     else {
         return Ok(());
     };
+    // Below a cgroup with `cgroup.clone_children` the kernel has filled in both. It
+    // is worth a look: what a write costs grows with the number of all cpusets.
+    if new && parent != mountpoint && !read(path, FILES[0])?.is_empty() {
+        return Ok(());
+    }
     for (file, given) in FILES.into_iter().zip([given.0, given.1]) {
         if !new {
             effective(mountpoint, path, file)?;
@@ -37,17 +42,24 @@ pub(crate) fn inherit(
     Ok(())
 }
 
+/// Has the kernel fill in what is made below a cgroup that is new, and ours.
+pub(crate) fn clone_to_children(mountpoint: &Path, path: &Path) -> Result<()> {
+    for file in FILES {
+        effective(mountpoint, path, file)?;
+    }
+    let file = "cgroup.clone_children";
+    fs::write_file(path, file, "1").map_err(|errno| fs::write_error(path, file, "1", errno))
+}
+
 /// The list of an existing cgroup; an empty one is filled from above first.
 fn effective(mountpoint: &Path, path: &Path, file: &'static str) -> Result<String> {
     // From the cgroup upwards to the first that has a list.
     let mut empty = Vec::new();
     let mut current = path;
     let list = loop {
-        let text =
-            fs::read_file(current, file).map_err(|errno| fs::read_error(current, file, errno))?;
-        let text = text.trim();
-        if !text.is_empty() || current == mountpoint {
-            break text.to_owned();
+        let list = read(current, file)?;
+        if !list.is_empty() || current == mountpoint {
+            break list;
         }
         empty.push(current);
         match current.parent() {
@@ -59,6 +71,13 @@ fn effective(mountpoint: &Path, path: &Path, file: &'static str) -> Result<Strin
         copy(path, file, &list)?;
     }
     Ok(list)
+}
+
+fn read(path: &Path, file: &'static str) -> Result<String> {
+    match fs::read_file(path, file) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(errno) => Err(fs::read_error(path, file, errno)),
+    }
 }
 
 fn copy(path: &Path, file: &'static str, list: &str) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use crate::cgroup::{Cgroup, Member, RecordedPath};
 use crate::controller::{Controller, ControllerSet};
 use crate::cpuset;
 use crate::error::{Error, Result};
+use crate::freeze;
 use crate::fs;
 use crate::layout::{Hierarchy, Layout, Mode, Version};
 use crate::limits::Limits;
@@ -134,7 +135,7 @@ fn make_member(
     };
     let new = match made.mkdir(&leaf) {
         Err(Errno::NOENT) => {
-            make_parents(hierarchy, &leaf, made).map_err(|(path, errno)| failed(&path, errno))?;
+            make_parents(hierarchy, &leaf, made, failed)?;
             made.mkdir(&leaf)
         }
         done => done,
@@ -147,6 +148,9 @@ fn make_member(
     let member = Member::new(place, new);
     if !new {
         check_unused(&member)?;
+    } else if member.path().parent() != Some(hierarchy.mountpoint()) {
+        // The root of a hierarchy cannot be frozen.
+        check_thawed(&member, hierarchy.mountpoint())?;
     }
     if member.v1_controllers().contains(Controller::Cpuset) {
         let given = (limits.cpu.cpus.is_some(), limits.cpu.mems.is_some());
@@ -159,14 +163,21 @@ fn make_parents(
     hierarchy: &Hierarchy,
     leaf: &Path,
     made: &mut Made,
-) -> Result<(), (PathBuf, Errno)> {
-    let Ok(below) = leaf.strip_prefix(hierarchy.mountpoint()) else {
-        return Err((leaf.to_owned(), Errno::NOENT));
+    failed: impl Fn(&Path, Errno) -> Error,
+) -> Result<()> {
+    let mountpoint = hierarchy.mountpoint();
+    let Ok(below) = leaf.strip_prefix(mountpoint) else {
+        return Err(failed(leaf, Errno::NOENT));
     };
-    let mut path = hierarchy.mountpoint().to_owned();
+    let is_cpuset = hierarchy.v1_controllers().contains(Controller::Cpuset);
+    let mut path = mountpoint.to_owned();
     for component in below.parent().into_iter().flat_map(Path::components) {
         path.push(component);
-        made.mkdir(&path).map_err(|errno| (path.clone(), errno))?;
+        let none_was_made = made.paths.is_empty();
+        let new = made.mkdir(&path).map_err(|errno| failed(&path, errno))?;
+        if new && none_was_made && is_cpuset {
+            cpuset::clone_to_children(mountpoint, &path)?;
+        }
     }
     Ok(())
 }
@@ -184,12 +195,27 @@ fn check_unused(member: &Member) -> Result<()> {
             count,
         });
     }
-    if crate::freeze::is_frozen(member)? {
+    if freeze::is_frozen(member)? {
         return Err(Error::Frozen {
             path: path.to_owned(),
         });
     }
     Ok(())
+}
+
+/// Refuses a place below a frozen cgroup: what starts there stands still at once,
+/// and whoever waits for it waits for good.
+fn check_thawed(member: &Member, mountpoint: &Path) -> Result<()> {
+    if freeze::is_frozen_from_above(member)? != Some(true) {
+        return Ok(());
+    }
+    let above = member.path().ancestors().skip(1);
+    let frozen = above
+        .take_while(|path| *path != mountpoint)
+        .find(|path| freeze::is_frozen_itself(member.version(), path));
+    Err(Error::Frozen {
+        path: frozen.unwrap_or(member.path()).to_owned(),
+    })
 }
 
 /// v2: makes the controllers available in the new cgroup, those that the limits

@@ -97,7 +97,7 @@ fn delegated_files() -> Vec<String> {
         std::path::Path::new("/sys/kernel/cgroup/delegate"),
         OFlags::RDONLY,
     )
-    .and_then(fs::read_to_string);
+    .and_then(fs::read_record);
     match list {
         Ok(list) => list
             .lines()

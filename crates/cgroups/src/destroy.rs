@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use crate::cgroup::{Cgroup, Member};
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::sys::Signal;
 use crate::tree;
 
 /// For how long to wait for dying processes to be gone.
@@ -32,6 +33,28 @@ impl Cgroup {
             .map(|member| remove(member, start))
             .collect();
         results.into_iter().collect()
+    }
+
+    /// Kills what is left in the cgroup, and removes it. Nobody is looked for where
+    /// it can be removed at once, as after a container's ordinary end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cgroup::kill_all`] and [`Cgroup::destroy`].
+    pub fn clear(&self) -> Result<()> {
+        let is_gone =
+            |member: &Member| matches!(fs::rmdir(member.path()), Ok(()) | Err(Errno::NOENT));
+        // Every member, also after one that is in use.
+        let in_use = self
+            .members()
+            .iter()
+            .filter(|member| !is_gone(member))
+            .count();
+        if in_use == 0 {
+            return Ok(());
+        }
+        self.kill_all(Signal::KILL)?;
+        self.destroy()
     }
 }
 

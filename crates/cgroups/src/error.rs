@@ -65,10 +65,11 @@ pub enum Error {
         count: usize,
     },
 
-    /// A cgroup of that path exists and is frozen, so that nothing could start in it.
-    #[error("container's cgroup unexpectedly frozen: {}", path.display())]
+    /// A cgroup of that path exists and is frozen, or one above it is, so that
+    /// nothing could start in it.
+    #[error("container's cgroup unexpectedly frozen: {} (thaw it first)", path.display())]
     Frozen {
-        /// The existing cgroup.
+        /// The frozen cgroup.
         path: PathBuf,
     },
 

@@ -1,5 +1,6 @@
 //! Freezing and thawing.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -83,28 +84,46 @@ impl Cgroup {
 
 /// Whether this member is frozen; one without a freezer never is.
 pub(crate) fn is_frozen(member: &Member) -> Result<bool> {
+    let told_to = || match member.version() {
+        // An empty cgroup told to freeze counts as well: what starts in it stands still.
+        Version::V2 => Ok(member.read("cgroup.freeze")?.trim() == "1"),
+        Version::V1 => Ok(false),
+    };
+    match is_frozen_from_above(member)? {
+        None => Ok(false),
+        Some(frozen) => Ok(frozen || told_to()?),
+    }
+}
+
+/// The state of a member's processes, if it has a freezer: for one that is new, what
+/// it takes over from those above it.
+pub(crate) fn is_frozen_from_above(member: &Member) -> Result<Option<bool>> {
     match member.version() {
         Version::V1 if member.v1_controllers().contains(Controller::Freezer) => {
-            Ok(member.read("freezer.state")?.trim() != "THAWED")
+            Ok(Some(member.read("freezer.state")?.trim() != "THAWED"))
         }
-        Version::V1 => Ok(false),
+        Version::V1 => Ok(None),
         Version::V2 => {
-            // The root of the hierarchy has neither file.
+            // The root of the hierarchy has no such file.
             match member
                 .try_open("cgroup.events", OFlags::RDONLY)
-                .and_then(fs::read_to_string)
+                .and_then(fs::read_record)
             {
-                Ok(events) => Ok(has_line(&events, "frozen 1") || self_frozen(member)?),
-                Err(Errno::NOENT) => Ok(false),
+                Ok(events) => Ok(Some(has_line(&events, "frozen 1"))),
+                Err(Errno::NOENT) => Ok(None),
                 Err(errno) => Err(fs::read_error(member.path(), "cgroup.events", errno)),
             }
         }
     }
 }
 
-/// An empty cgroup told to freeze counts as well: what starts in it stands still.
-fn self_frozen(member: &Member) -> Result<bool> {
-    Ok(member.read("cgroup.freeze")?.trim() == "1")
+/// Whether this very directory is the one that was told to freeze.
+pub(crate) fn is_frozen_itself(version: Version, path: &Path) -> bool {
+    let file = match version {
+        Version::V1 => "freezer.self_freezing",
+        Version::V2 => "cgroup.freeze",
+    };
+    fs::read_file(path, file).is_ok_and(|text| text.trim() == "1")
 }
 
 fn has_line(text: &str, line: &str) -> bool {
@@ -142,7 +161,7 @@ fn freeze_v2(member: &Member) -> Result<()> {
     let events = member.open_file(EVENTS, OFlags::RDONLY)?;
     loop {
         rustix::fs::seek(&events, rustix::fs::SeekFrom::Start(0)).map_err(failed)?;
-        let text = fs::read_to_string(&events).map_err(failed)?;
+        let text = fs::read_record(&events).map_err(failed)?;
         // An empty cgroup has nothing to wait for.
         if has_line(&text, "frozen 1") || has_line(&text, "populated 0") {
             return Ok(());

@@ -57,8 +57,21 @@ pub(crate) fn write_value(file: impl AsFd, value: &str) -> Result<(), Errno> {
     retry_on_intr(|| write(file.as_fd(), value.as_bytes())).map(|_| ())
 }
 
-/// Reads a whole file from its current position.
-pub(crate) fn read_to_string(file: impl AsFd) -> Result<String, Errno> {
+/// Reads a file of many records, a list of processes for example, to its end.
+pub(crate) fn read_list(file: impl AsFd) -> Result<String, Errno> {
+    read_until(file, |read, _| read == 0)
+}
+
+/// Reads a file that the kernel prints in one piece, from its current position.
+///
+/// All files of cgroups are, but `cgroup.procs`, `cgroup.threads` and `tasks`
+/// (those alone have a `seq_start`), and so are the small ones of procfs. Such a
+/// file is whole with the first read that does not fill the buffer.
+pub(crate) fn read_record(file: impl AsFd) -> Result<String, Errno> {
+    read_until(file, |read, asked| read < asked)
+}
+
+fn read_until(file: impl AsFd, is_last: impl Fn(usize, usize) -> bool) -> Result<String, Errno> {
     // One page holds nearly every cgroup file.
     let mut buffer = vec![0; 4096];
     let mut filled = 0;
@@ -66,9 +79,11 @@ pub(crate) fn read_to_string(file: impl AsFd) -> Result<String, Errno> {
         if filled == buffer.len() {
             buffer.resize(filled * 2, 0);
         }
-        match retry_on_intr(|| read(file.as_fd(), &mut buffer[filled..]))? {
-            0 => break,
-            n => filled += n,
+        let asked = buffer.len() - filled;
+        let read = retry_on_intr(|| read(file.as_fd(), &mut buffer[filled..]))?;
+        filled += read;
+        if is_last(read, asked) {
+            break;
         }
     }
     buffer.truncate(filled);
@@ -77,9 +92,9 @@ pub(crate) fn read_to_string(file: impl AsFd) -> Result<String, Errno> {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-/// Reads the named file in a directory given by path.
+/// Reads the named file, printed in one piece, in a directory given by path.
 pub(crate) fn read_file(dir: &Path, name: &str) -> Result<String, Errno> {
-    read_to_string(open(&dir.join(name), OFlags::RDONLY)?)
+    read_record(open(&dir.join(name), OFlags::RDONLY)?)
 }
 
 /// Writes the named file in a directory given by path.

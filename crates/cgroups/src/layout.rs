@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-use rustix::io::{Errno, read, retry_on_intr};
+use rustix::io::Errno;
 
 use crate::controller::{Controller, ControllerSet};
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::mountinfo::{Mount, is_visible};
+use crate::mountinfo::{Lines, Mount, is_visible};
 use crate::path::CgroupPath;
 
 /// The version of a hierarchy.
@@ -74,14 +74,27 @@ impl Layout {
             let path = Path::new("/proc/self").join(name);
             move |errno| Error::io("read", path, io::Error::from(errno))
         };
-        let cgroup = fs::open_proc_self("cgroup").and_then(fs::read_to_string);
-        let mut finder = Finder::new(&cgroup.map_err(failed("cgroup"))?);
+        let cgroup = fs::open_proc_self("cgroup").and_then(fs::read_record);
+        let cgroup = cgroup.map_err(failed("cgroup"))?;
         let mountinfo = fs::open_proc_self("mountinfo").map_err(failed("mountinfo"))?;
-        scan_lines(&mountinfo, |line| {
+        Self::find(&cgroup, &mut Lines::new(&mountinfo)).map_err(failed("mountinfo"))
+    }
+
+    fn find(cgroup: &str, lines: &mut Lines<impl AsFd>) -> Result<Self, Errno> {
+        lines.fill()?;
+        let mut finder = Finder::new(cgroup);
+        // One more read, where that makes a lookup of each mount point unnecessary: the
+        // table of a small host is one page.
+        if finder.wanted.len() > WORTH_A_READ {
+            lines.fill()?;
+        }
+        if lines.at_end() {
+            return Ok(Self::parse(&lines.text(), cgroup));
+        }
+        lines.each(|line| {
             finder.offer(line, is_topmost);
             finder.is_complete()
-        })
-        .map_err(failed("mountinfo"))?;
+        })?;
         Ok(finder.finish())
     }
 
@@ -175,6 +188,10 @@ impl Hierarchy {
         Ok(*self
             .v2_controllers
             .get_or_init(|| ControllerSet::parse(&text)))
+    }
+
+    pub(crate) fn v1_controllers(&self) -> ControllerSet {
+        self.v1_controllers
     }
 
     /// Where a cgroup of that path lies in it.
@@ -320,29 +337,8 @@ fn is_topmost(mount: &Mount<'_>) -> bool {
     .is_ok_and(|found| found.stx_mnt_id == mount.id)
 }
 
-/// Feeds a file line by line, in reads of one page, until `done`. Hosts with many
-/// containers have thousands of mounts, and the cgroup ones come early.
-fn scan_lines(file: impl AsFd, mut done: impl FnMut(&str) -> bool) -> Result<(), Errno> {
-    let mut pending = Vec::with_capacity(4096);
-    let mut chunk = [0; 4096];
-    loop {
-        let n = retry_on_intr(|| read(&file, &mut chunk))?;
-        if n == 0 {
-            return Ok(());
-        }
-        pending.extend_from_slice(&chunk[..n]);
-        let mut start = 0;
-        while let Some(length) = pending[start..].iter().position(|&byte| byte == b'\n') {
-            let line = &pending[start..start + length];
-            start += length + 1;
-            // A line that is no UTF-8 is no cgroup mount of ours.
-            if std::str::from_utf8(line).is_ok_and(&mut done) {
-                return Ok(());
-            }
-        }
-        pending.drain(..start);
-    }
-}
+/// From how many hierarchies on one more read is cheaper than looking each up.
+const WORTH_A_READ: usize = 2;
 
 #[cfg(test)]
 #[path = "layout_tests.rs"]

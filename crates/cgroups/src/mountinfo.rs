@@ -1,8 +1,12 @@
 //! The cgroup mounts in `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 
+use std::borrow::Cow;
 use std::ffi::OsString;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+
+use rustix::io::{Errno, read, retry_on_intr};
 
 /// One line of mountinfo, as far as cgroups need it.
 #[derive(Debug, PartialEq, Eq)]
@@ -106,6 +110,63 @@ fn is_strict_prefix(prefix: &Path, path: &Path) -> bool {
     prefix.as_os_str().as_bytes() != path.as_os_str().as_bytes() && path.starts_with(prefix)
 }
 
+/// A file by lines, in reads of one page, and only as far as asked for: hosts with
+/// many containers have thousands of mounts, and the cgroup ones come early.
+pub(crate) struct Lines<F> {
+    file: F,
+    pending: Vec<u8>,
+    at_end: bool,
+}
+
+impl<F: AsFd> Lines<F> {
+    pub(crate) fn new(file: F) -> Self {
+        Self {
+            file,
+            pending: Vec::with_capacity(4096),
+            at_end: false,
+        }
+    }
+
+    /// Reads on.
+    pub(crate) fn fill(&mut self) -> Result<(), Errno> {
+        let mut chunk = [0; 4096];
+        let n = retry_on_intr(|| read(&self.file, &mut chunk))?;
+        self.pending.extend_from_slice(&chunk[..n]);
+        self.at_end = n == 0;
+        Ok(())
+    }
+
+    /// Whether all of it is read.
+    pub(crate) fn at_end(&self) -> bool {
+        self.at_end
+    }
+
+    /// What is read and not handed out yet.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.pending)
+    }
+
+    /// Hands out line after line, until `done` or the file ends.
+    pub(crate) fn each(&mut self, mut done: impl FnMut(&str) -> bool) -> Result<(), Errno> {
+        loop {
+            let mut start = 0;
+            while let Some(length) = self.pending[start..].iter().position(|&b| b == b'\n') {
+                let line = &self.pending[start..start + length];
+                start += length + 1;
+                // A line that is no UTF-8 is no cgroup mount of ours.
+                if std::str::from_utf8(line).is_ok_and(&mut done) {
+                    return Ok(());
+                }
+            }
+            self.pending.drain(..start);
+            if self.at_end {
+                return Ok(());
+            }
+            self.fill()?;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +196,35 @@ mod tests {
             assert_eq!(Mount::parse(line), None, "{line:?}");
         }
         assert_eq!(unescape(r"\9\04"), Path::new(r"\9\04"));
+    }
+
+    #[test]
+    fn lines_of_a_file_longer_than_a_page() {
+        let path = std::env::temp_dir().join(format!("orlop-test-{}-lines", std::process::id()));
+        let text: Vec<_> = (0..2000).map(|n| format!("line {n}")).collect();
+        std::fs::write(&path, text.join("\n") + "\n").unwrap();
+        let open = || Lines::new(std::fs::File::open(&path).unwrap());
+        let mut seen = Vec::new();
+        let mut all = open();
+        all.fill().unwrap();
+        assert!(!all.at_end());
+        all.each(|line| {
+            seen.push(line.to_owned());
+            false
+        })
+        .unwrap();
+        assert_eq!(seen, text);
+        assert!(all.at_end());
+        let mut count = 0;
+        let mut some = open();
+        some.each(|_| {
+            count += 1;
+            count == 700
+        })
+        .unwrap();
+        assert_eq!(count, 700);
+        assert!(!some.at_end());
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

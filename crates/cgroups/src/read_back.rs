@@ -93,7 +93,7 @@ impl Reader<'_> {
         match self
             .0
             .try_open(file, OFlags::RDONLY)
-            .and_then(fs::read_to_string)
+            .and_then(fs::read_record)
         {
             Ok(text) => Ok(Some(text.trim_end().to_owned())),
             // Some files are there and say that they are switched off.

@@ -89,14 +89,13 @@ struct ProcessList {
 
 impl Visitor for ProcessList {
     fn enter(&mut self, dir: &OwnedFd) -> Result<(), Errno> {
-        let text =
-            match fs::open_at(dir, "cgroup.procs", OFlags::RDONLY).and_then(fs::read_to_string) {
-                Ok(text) => text,
-                // Threaded children have no list of processes; those of the domain's root
-                // list them. A vanished one has none.
-                Err(errno) if fs::is_gone(errno) || errno == Errno::OPNOTSUPP => return Ok(()),
-                Err(errno) => return Err(errno),
-            };
+        let text = match fs::open_at(dir, "cgroup.procs", OFlags::RDONLY).and_then(fs::read_list) {
+            Ok(text) => text,
+            // Threaded children have no list of processes; those of the domain's root
+            // list them. A vanished one has none.
+            Err(errno) if fs::is_gone(errno) || errno == Errno::OPNOTSUPP => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
         // A process of another PID namespace shows as 0 and cannot be addressed.
         let pids = text.lines().filter_map(|line| line.parse::<u32>().ok());
         self.pids.extend(pids.filter(|pid| *pid != 0));

@@ -95,7 +95,7 @@ impl Cgroup {
         let read = |file: &str| {
             member
                 .try_open(file, OFlags::RDONLY)
-                .and_then(fs::read_to_string)
+                .and_then(fs::read_record)
         };
         let (file, value) = match (read(&setting.file), &setting.absent) {
             (Err(Errno::NOENT), Absent::Ignore) => return Ok(None),

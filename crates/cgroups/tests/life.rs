@@ -92,6 +92,75 @@ fn a_frozen_cgroup_is_refused() {
 }
 
 #[test]
+fn below_a_frozen_cgroup_nothing_is_made() {
+    for layout in views() {
+        let top = own_path();
+        let first = Scratch(Cgroup::create(&layout, &top, &Limits::new()).unwrap());
+        let path = CgroupPath::new(&format!("{top}/b/c")).unwrap();
+        first.freeze().unwrap();
+        let error = Cgroup::create(&layout, &path, &Limits::new()).unwrap_err();
+        // It names the one to thaw, not the one that was asked for.
+        assert!(
+            matches!(&error, Error::Frozen { path } if path.ends_with(top.relative())),
+            "{error}"
+        );
+        let places = Cgroup::plan_paths(&layout, &CgroupPath::new(&format!("{top}/b")).unwrap());
+        assert!(places.iter().all(|place| !exists(&place.path)));
+        first.thaw().unwrap();
+        drop(Scratch(
+            Cgroup::create(&layout, &path, &Limits::new()).unwrap(),
+        ));
+    }
+}
+
+#[test]
+fn clearing_kills_what_is_there_and_removes_it() {
+    for layout in views() {
+        let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &Limits::new()).unwrap());
+        let mut process = Process::in_cgroup(&cgroup, "sleep 60 & sleep 60");
+        // A zombie that nobody waits for would keep it busy.
+        let waiter = std::thread::spawn(move || process.0.wait().unwrap());
+        cgroup.clear().unwrap();
+        waiter.join().unwrap();
+        assert!(cgroup.members().iter().all(|member| !exists(member.path())));
+        cgroup.clear().unwrap();
+    }
+}
+
+#[test]
+fn a_cpuset_below_one_of_ours_is_filled_in_by_the_kernel() {
+    let Some(layout) = common::v1_view().filter(|layout| common::has(layout, "cpuset")) else {
+        return;
+    };
+    let top = own_path();
+    let below = |name: &str| CgroupPath::new(&format!("{top}/{name}")).unwrap();
+    let create = |path: &CgroupPath, limits: &Limits| {
+        Scratch(Cgroup::create(&layout, path, limits).unwrap())
+    };
+    let first = create(&below("a"), &Limits::new());
+    let parent = Scratch(Cgroup::open(&Cgroup::plan_paths(&layout, &top)));
+    let list = |cgroup: &Cgroup| {
+        ["cpuset.cpus", "cpuset.mems"].map(|file| common::read(cgroup, "cpuset", file))
+    };
+    let inherited = list(&parent);
+    assert!(inherited.iter().all(|list| !list.is_empty()));
+    assert_eq!(
+        common::read(&parent, "cpuset", "cgroup.clone_children"),
+        "1"
+    );
+    assert_eq!(list(&first), inherited);
+    // A limit holds all the same.
+    let second = create(&below("b"), &Limits::new().cpus("0"));
+    assert_eq!(list(&second), ["0".to_owned(), inherited[1].clone()]);
+    // And where the kernel does not: a parent that somebody else has made.
+    let file = common::member_path(&parent, "cpuset").join("cgroup.clone_children");
+    fs::write(file, "0").unwrap();
+    let third = create(&below("c"), &Limits::new());
+    assert_eq!(list(&third), inherited);
+    drop((first, second, third));
+}
+
+#[test]
 fn freezing_stops_a_counter() {
     for layout in views() {
         let cgroup = Scratch(Cgroup::create(&layout, &own_path(), &Limits::new()).unwrap());
