@@ -14,12 +14,12 @@ use orlop_cgroups::{Cgroup, CgroupPath, Controller, Layout, Mode, Signal, Versio
 
 /// The v1 hierarchies of this host alone, or `None` where there are none.
 pub fn v1_view() -> Option<Layout> {
-    view(|line| !line.contains(" - cgroup2 "), Mode::V1)
+    or_skipped(Mode::V1, view(IS_V1, Mode::V1))
 }
 
 /// The unified hierarchy of this host alone.
 pub fn v2_view() -> Option<Layout> {
-    view(|line| !line.contains(" - cgroup "), Mode::V2)
+    or_skipped(Mode::V2, view(IS_V2, Mode::V2))
 }
 
 /// The host as it is.
@@ -29,7 +29,17 @@ pub fn host_view() -> Option<Layout> {
         .filter(|layout| layout.mode() != Mode::None)
 }
 
-fn view(keep: impl Fn(&str) -> bool, mode: Mode) -> Option<Layout> {
+const IS_V1: fn(&str) -> bool = |line| !line.contains(" - cgroup2 ");
+const IS_V2: fn(&str) -> bool = |line| !line.contains(" - cgroup ");
+
+fn or_skipped(mode: Mode, view: Option<Layout>) -> Option<Layout> {
+    if view.is_none() {
+        eprintln!("skipped: needs root and {mode:?} cgroups");
+    }
+    view
+}
+
+fn view(keep: fn(&str) -> bool, mode: Mode) -> Option<Layout> {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let mountinfo: String = mountinfo
         .lines()
@@ -40,11 +50,7 @@ fn view(keep: impl Fn(&str) -> bool, mode: Mode) -> Option<Layout> {
         &mountinfo,
         &fs::read_to_string("/proc/self/cgroup").unwrap(),
     );
-    let there = is_root() && layout.mode() == mode;
-    if !there {
-        eprintln!("skipped: needs root and {mode:?} cgroups");
-    }
-    there.then_some(layout)
+    (is_root() && layout.mode() == mode).then_some(layout)
 }
 
 pub fn is_root() -> bool {
@@ -188,10 +194,14 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Every view of this host that a test can run on.
 pub fn views() -> Vec<Layout> {
-    [host_view(), v1_view(), v2_view()]
+    let views: Vec<_> = [host_view(), view(IS_V1, Mode::V1), view(IS_V2, Mode::V2)]
         .into_iter()
         .flatten()
-        .collect()
+        .collect();
+    if views.is_empty() {
+        eprintln!("skipped: needs root and cgroups");
+    }
+    views
 }
 
 /// Every view on which all of these controllers can be had.

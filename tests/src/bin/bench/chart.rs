@@ -99,7 +99,7 @@ fn panel(body: &mut String, row: &Row, top: f64) -> f64 {
 fn value(value: f64, unit: Unit) -> String {
     let digits = match unit {
         Unit::Milliseconds => 2,
-        Unit::KibiBytes => 0,
+        Unit::Microseconds | Unit::KibiBytes => 0,
     };
     format!("{value:.digits$} {}", unit.symbol())
 }

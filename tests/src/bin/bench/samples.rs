@@ -52,6 +52,7 @@ impl fmt::Display for Note {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Milliseconds,
+    Microseconds,
     KibiBytes,
 }
 
@@ -59,6 +60,7 @@ impl Unit {
     pub(crate) const fn symbol(self) -> &'static str {
         match self {
             Self::Milliseconds => "ms",
+            Self::Microseconds => "µs",
             Self::KibiBytes => "KiB",
         }
     }

@@ -1,5 +1,6 @@
 //! The rows of the table.
 
+mod cgroups;
 mod commands;
 mod library;
 mod memory;
@@ -10,13 +11,15 @@ use crate::samples::Row;
 /// A row's name for `--only`, and how it is measured.
 type Measure = (&'static str, fn(&mut Bench) -> Row);
 
-const ROWS: [Measure; 8] = [
+const ROWS: [Measure; 10] = [
     ("cycle", commands::cycle),
     ("paused", commands::cycle_with_pauses),
     ("run", commands::run),
     ("exec", commands::exec),
     ("library", library::against_floor),
     ("caller", library::large_caller),
+    ("cgroups", cgroups::beside_bare_calls),
+    ("cgroups-many", cgroups::among_many),
     ("init", memory::created_init),
     ("peak", memory::peak_of_create),
 ];
