@@ -3,6 +3,8 @@
 
 mod attach;
 mod list;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod model;
 mod program;
 mod rule;
 

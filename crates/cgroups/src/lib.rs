@@ -41,6 +41,9 @@ mod device;
 mod error;
 mod freeze;
 mod fs;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod kill;
 mod layout;
 mod limits;

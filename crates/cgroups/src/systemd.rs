@@ -9,6 +9,9 @@
 //! Pure cgroup v2 only, which is what systemd itself supports from version 258.
 
 mod bus;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod names;
 mod properties;
 mod wire;
