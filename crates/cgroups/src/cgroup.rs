@@ -154,6 +154,22 @@ impl Cgroup {
         Ok(Vec::new())
     }
 
+    /// Moves processes into those members in which they are not.
+    #[cfg(feature = "systemd")]
+    pub(crate) fn add_where_missing(&self, pids: &[u32]) -> Result<()> {
+        for member in &self.members {
+            let there = match member.existing_dir()? {
+                Some(dir) => tree::processes(dir, &member.path)?,
+                None => Vec::new(),
+            };
+            let missing = pids.iter().filter(|pid| !there.contains(pid));
+            for pid in missing {
+                member.write("cgroup.procs", &pid.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn v2_member(&self) -> Option<&Member> {
         self.members
             .iter()

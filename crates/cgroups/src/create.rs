@@ -47,11 +47,21 @@ impl Drop for Made {
     }
 }
 
+/// What to do with directories that are there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Existing {
+    /// Only empty ones are taken.
+    Claim,
+    /// Whoever is in them belongs there.
+    Share,
+}
+
 /// A cgroup being made. Unless finished, what was made of it is removed.
 pub(crate) struct Making<'a> {
     layout: &'a Layout,
     path: &'a CgroupPath,
     mode: Mode,
+    existing: Existing,
     made: Made,
     cgroup: Cgroup,
 }
@@ -63,6 +73,7 @@ impl<'a> Making<'a> {
             layout,
             path,
             mode: layout.mode(),
+            existing: Existing::Claim,
             made: Made::default(),
             cgroup,
         }
@@ -71,7 +82,8 @@ impl<'a> Making<'a> {
     /// Makes the directory in one hierarchy; of one that fails nothing stays.
     pub(crate) fn add(&mut self, hierarchy: &Hierarchy, limits: &Limits) -> Result<()> {
         let mut made = Made::default();
-        let member = make_member(hierarchy, self.path, self.mode, limits, &mut made)?;
+        let leaf = hierarchy.locate(self.path, self.mode);
+        let member = make_member(hierarchy, leaf, self.existing, limits, &mut made)?;
         self.made.paths.append(&mut made.paths);
         self.cgroup.push_member(member);
         Ok(())
@@ -113,16 +125,26 @@ impl Cgroup {
         making.limit(limits)?;
         Ok(making.finish())
     }
+
+    /// Completes a cgroup that somebody has made in some of the hierarchies.
+    #[cfg(feature = "systemd")]
+    pub(crate) fn complete_in(layout: &Layout, path: &CgroupPath, limits: &Limits) -> Result<Self> {
+        let mut making = Making::new(layout, path);
+        making.existing = Existing::Share;
+        for hierarchy in layout.hierarchies() {
+            making.add(hierarchy, limits)?;
+        }
+        Ok(making.finish())
+    }
 }
 
 fn make_member(
     hierarchy: &Hierarchy,
-    path: &CgroupPath,
-    mode: Mode,
+    leaf: PathBuf,
+    existing: Existing,
     limits: &Limits,
     made: &mut Made,
 ) -> Result<Member> {
-    let leaf = hierarchy.locate(path, mode);
     let failed = |path: &Path, errno| {
         let hint = match errno {
             Errno::ACCESS | Errno::PERM | Errno::ROFS => {
@@ -147,7 +169,9 @@ fn make_member(
     };
     let member = Member::new(place, new);
     if !new {
-        check_unused(&member)?;
+        if existing == Existing::Claim {
+            check_unused(&member)?;
+        }
     } else if member.path().parent() != Some(hierarchy.mountpoint()) {
         // The root of a hierarchy cannot be frozen.
         check_thawed(&member, hierarchy.mountpoint())?;

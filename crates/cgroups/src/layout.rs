@@ -318,11 +318,11 @@ impl Wanted {
 /// The caller's cgroup relative to a mount whose root is `root`. Where the
 /// caller is outside of what is mounted, the mount itself has to do.
 fn below(root: &Path, own: &Path) -> PathBuf {
-    let inside = own.strip_prefix(root).ok().filter(|inside| {
-        !inside
-            .components()
-            .any(|c| matches!(c, std::path::Component::ParentDir))
-    });
+    let is_plain = |path: &&Path| {
+        path.components()
+            .all(|c| matches!(c, std::path::Component::Normal(_)))
+    };
+    let inside = own.strip_prefix(root).ok().filter(is_plain);
     inside.map_or_else(PathBuf::new, Path::to_path_buf)
 }
 

@@ -28,8 +28,9 @@ impl<'a> Mount<'a> {
         let id = head.next()?.parse().ok()?;
         let parent = head.next()?.parse().ok()?;
         let _device = head.next()?;
-        let root = unescape(head.next()?);
-        let mountpoint = unescape(head.next()?);
+        // What is joined to them has to stay below them.
+        let mut directory = || Some(unescape(head.next()?)).filter(|path| path.is_absolute());
+        let (root, mountpoint) = (directory()?, directory()?);
         let mut tail = tail.split(' ');
         let fstype = tail.next()?;
         let _source = tail.next()?;
@@ -192,6 +193,8 @@ mod tests {
             "1 2 0:1 / /m rw",
             "x 2 0:1 / /m rw - cgroup c rw",
             "1 2 0:1 - cgroup",
+            "1 2 0:1  /m rw - cgroup c rw",
+            "1 2 0:1 / m rw - cgroup c rw",
         ] {
             assert_eq!(Mount::parse(line), None, "{line:?}");
         }

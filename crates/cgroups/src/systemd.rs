@@ -6,7 +6,8 @@
 //! let it go. The scope is delegated: what systemd has no property for is
 //! written into its cgroup directly.
 //!
-//! Pure cgroup v2 only, which is what systemd itself supports from version 258.
+//! On v1 and hybrid hosts, which systemd supports up to version 257, it manages its own
+//! named hierarchy and a few controllers; the cgroup is completed in the others.
 
 mod bus;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -14,6 +15,7 @@ mod bus;
 pub mod fuzzing;
 mod names;
 mod properties;
+mod start;
 mod wire;
 
 use std::io;
@@ -24,9 +26,11 @@ pub use names::{UnitName, UnitPath};
 
 use crate::cgroup::{Cgroup, RecordedPath};
 use crate::error::{Error, Result};
-use crate::layout::{Layout, Mode, UNIFIED};
+use crate::layout::{Layout, Mode, Version};
 use crate::limits::Limits;
+use crate::path::CgroupPath;
 use bus::Bus;
+use properties::Dialect;
 use wire::Value;
 
 const SERVICE: &str = "org.freedesktop.systemd1";
@@ -41,6 +45,8 @@ const JOB_DEADLINE: Duration = Duration::from_secs(30);
 pub struct Systemd {
     bus: Bus,
     version: u32,
+    /// Whether it is a user's manager, not the system's.
+    of_user: bool,
     /// The manager's own cgroup: `/`, or that of the user's service manager.
     root: PathBuf,
 }
@@ -61,7 +67,7 @@ impl Systemd {
     ///
     /// [`Error::Systemd`] if it cannot be reached.
     pub fn system() -> Result<Self> {
-        Self::connect(&bus::system_sockets())
+        Self::connect(&bus::system_sockets(), false)
     }
 
     /// Connects to the calling user's manager.
@@ -70,16 +76,17 @@ impl Systemd {
     ///
     /// [`Error::Systemd`] if it cannot be reached.
     pub fn user() -> Result<Self> {
-        Self::connect(&bus::user_sockets())
+        Self::connect(&bus::user_sockets(), true)
     }
 
-    fn connect(sockets: &[bus::Socket]) -> Result<Self> {
+    fn connect(sockets: &[bus::Socket], of_user: bool) -> Result<Self> {
         let mut bus = Bus::connect(sockets)?;
         let version = manager_property(&mut bus, "Version")?;
         let root = manager_property(&mut bus, "ControlGroup")?;
         Ok(Self {
             bus,
             version: parse_version(&version),
+            of_user,
             root: PathBuf::from(root),
         })
     }
@@ -94,103 +101,37 @@ impl Systemd {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] where cgroup v2 is not the only version.
+    /// [`Error::NoHierarchy`] without cgroups, [`Error::Unsupported`] for a user's
+    /// manager on cgroup v1, [`Error::InvalidPath`] for a path that is too long.
     pub fn locate(&self, layout: &Layout, unit: &UnitPath) -> Result<Vec<RecordedPath>> {
-        let hierarchy = match (layout.mode(), layout.hierarchies()) {
-            (Mode::V2, [hierarchy]) => hierarchy,
-            _ => {
+        Ok(Cgroup::plan_paths(layout, &self.path_of(layout, unit)?))
+    }
+
+    fn path_of(&self, layout: &Layout, unit: &UnitPath) -> Result<CgroupPath> {
+        match layout.mode() {
+            Mode::None => return Err(Error::NoHierarchy),
+            Mode::V1 | Mode::Hybrid if self.of_user => {
                 return Err(Error::Unsupported {
                     field: "cgroupsPath",
-                    reason: "systemd's cgroups are supported on pure cgroup v2 only \
-                             (use cgroupfs paths on this host)"
+                    reason: "a user's systemd has no controllers on cgroup v1 (boot the host with \
+                             cgroup v2, or leave cgroupsPath out)"
                         .into(),
                 });
             }
-        };
-        let below_root = self.root.strip_prefix("/").unwrap_or(&self.root);
-        let path = hierarchy
-            .mountpoint()
-            .join(below_root)
-            .join(unit.directory());
-        Ok(vec![RecordedPath {
-            hierarchy: UNIFIED.to_owned(),
-            path,
-        }])
-    }
-
-    /// Starts a scope with these processes in it, and applies the limits: as unit
-    /// properties where systemd has them, and in the cgroup itself.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Systemd`] if the manager refuses or the job fails; otherwise as
-    /// [`Cgroup::update`]. Of a scope that has failed nothing stays, and
-    /// its processes are ended.
-    pub fn start_scope(
-        &mut self,
-        layout: &Layout,
-        unit: &UnitPath,
-        pids: &[u32],
-        limits: &Limits,
-    ) -> Result<Unit> {
-        let cgroup = Cgroup::open(&self.locate(layout, unit)?);
-        let mut properties = vec![
-            (
-                "Description",
-                Value::Str(format!("container {}", unit.name())),
-            ),
-            ("Slice", Value::Str(unit.slice().to_owned())),
-            ("PIDs", Value::U32s(pids.to_vec())),
-            ("Delegate", Value::Bool(true)),
-            ("DefaultDependencies", Value::Bool(false)),
-            ("MemoryAccounting", Value::Bool(true)),
-            ("CPUAccounting", Value::Bool(true)),
-            ("IOAccounting", Value::Bool(true)),
-            ("TasksAccounting", Value::Bool(true)),
-        ];
-        properties.extend(properties::from_limits(limits, self.version)?);
-        self.start(unit.name(), &properties)?;
-        match cgroup.update(limits) {
-            Ok(()) => Ok(Unit {
-                name: unit.name().clone(),
-                cgroup,
-            }),
-            Err(error) => {
-                // The first error says more than one of undoing it.
-                let _ = self.stop(unit.name());
-                Err(error)
-            }
+            _ => {}
         }
+        let path = Path::new("/").join(&self.root).join(unit.directory());
+        CgroupPath::new(&path.to_string_lossy())
     }
 
-    fn start(&mut self, name: &UnitName, properties: &[(&str, Value)]) -> Result<()> {
-        let body = |body: &mut wire::Writer| {
-            body.string(name.as_str());
-            body.string("fail");
-            body.properties(properties);
-            // No auxiliary units.
-            body.empty_array(8);
-        };
-        let call = |bus: &mut Bus| {
-            bus.call(
-                SERVICE,
-                OBJECT,
-                MANAGER,
-                "StartTransientUnit",
-                "ssa(sv)a(sa(sv))",
-                body,
-            )
-        };
-        let job = match call(&mut self.bus) {
-            // A failed unit of that name is left of an earlier container.
-            Err(error) if error.is_named("UnitExists") => {
-                self.reset_failed(name)?;
-                call(&mut self.bus)
-            }
-            other => other,
-        };
-        let job = job.map_err(|error| error.about(name))?.object_path()?;
-        self.wait_for(&job, name, "start")
+    fn dialect(&self, layout_or_cgroup: Mode) -> Dialect {
+        Dialect {
+            systemd: self.version,
+            cgroups: match layout_or_cgroup {
+                Mode::V2 => Version::V2,
+                _ => Version::V1,
+            },
+        }
     }
 
     /// Changes the limits of a running unit: in its cgroup, where a failure
@@ -200,13 +141,17 @@ impl Systemd {
     ///
     /// As [`Cgroup::update`]; [`Error::Systemd`] if the manager refuses.
     pub fn update(&mut self, unit: &Unit, limits: &Limits) -> Result<()> {
-        let properties = properties::from_limits(limits, self.version)?;
+        let properties = self.dialect(unit.cgroup.mode()).properties(limits)?;
         unit.cgroup.update(limits)?;
+        self.set_properties(&unit.name, &properties)
+    }
+
+    fn set_properties(&mut self, name: &UnitName, properties: &[(&str, Value)]) -> Result<()> {
         let body = |body: &mut wire::Writer| {
-            body.string(unit.name.as_str());
+            body.string(name.as_str());
             // Until the next boot, as the unit itself.
             body.boolean(true);
-            body.properties(&properties);
+            body.properties(properties);
         };
         self.bus
             .call(
@@ -217,7 +162,7 @@ impl Systemd {
                 "sba(sv)",
                 body,
             )
-            .map_err(|error| error.about(&unit.name))?;
+            .map_err(|error| error.about(name))?;
         Ok(())
     }
 

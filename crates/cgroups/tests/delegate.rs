@@ -4,7 +4,6 @@
 mod common;
 
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 
 use common::{Scratch, member_path, own_path};
 use orlop_cgroups::{Cgroup, CgroupPath, Limits};
@@ -30,33 +29,6 @@ fn an_owner_can_make_cgroups_below_but_no_limits() {
     }
 }
 
-/// Runs the test of that name in this program again, as an unprivileged user.
-fn as_user(test: &str, path: &CgroupPath) {
-    // The program itself may lie where that user cannot go.
-    let program = std::fs::File::open("/proc/self/exe").unwrap();
-    let link = format!(
-        "/proc/{}/fd/{}",
-        std::process::id(),
-        std::os::fd::AsRawFd::as_raw_fd(&program)
-    );
-    let copy = std::env::temp_dir().join(format!("orlop-test-{}-{test}", std::process::id()));
-    std::fs::copy(link, &copy).unwrap();
-    let output = std::process::Command::new(&copy)
-        .args([test, "--exact", "--ignored", "--nocapture"])
-        .env("ORLOP_TEST_PATH", path.to_string())
-        .current_dir("/")
-        .uid(USER)
-        .gid(USER)
-        .output()
-        .unwrap();
-    std::fs::remove_file(&copy).unwrap();
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}"
-    );
-}
-
 #[test]
 fn without_privileges_what_is_left_out_is_told() {
     let Some(layout) = common::host_view() else {
@@ -68,7 +40,11 @@ fn without_privileges_what_is_left_out_is_told() {
         return;
     }
     cgroup.delegate(USER, USER).unwrap();
-    as_user("unprivileged", &path);
+    common::again_as(
+        USER,
+        "unprivileged",
+        &[("ORLOP_TEST_PATH", path.to_string())],
+    );
     // What the user made there is below it, and goes with it.
 }
 

@@ -86,7 +86,11 @@ impl UnitPath {
         check_slice(slice).map_err(invalid)?;
         let name = match (prefix, name) {
             (_, "") => return Err(invalid("the name after the last colon is empty")),
-            (_, slice) if slice.ends_with(".slice") => slice.to_owned(),
+            (_, "-.slice") => return Err(invalid("the root slice is systemd's own")),
+            (_, slice) if slice.ends_with(".slice") => {
+                check_slice(slice).map_err(invalid)?;
+                slice.to_owned()
+            }
             ("", name) => format!("{name}.scope"),
             (prefix, name) => format!("{prefix}-{name}.scope"),
         };
@@ -108,19 +112,34 @@ impl UnitPath {
         self.slice.as_str()
     }
 
+    /// Whether the unit is a slice: a cgroup for others, without processes.
+    #[must_use]
+    pub fn is_slice(&self) -> bool {
+        self.name.as_str().ends_with(".slice")
+    }
+
     /// The unit's directory below the manager's own: `a-b.slice` lies in `a.slice`.
     pub(super) fn directory(&self) -> PathBuf {
-        let mut path = PathBuf::new();
-        let stem = self.slice().strip_suffix(".slice").unwrap_or_default();
-        if stem != "-" {
-            for (at, _) in stem.match_indices('-') {
-                path.push(format!("{}.slice", &stem[..at]));
-            }
-            path.push(self.slice());
+        if self.is_slice() {
+            // Where a slice lies is in its own name.
+            return slice_directory(self.name.as_str());
         }
+        let mut path = slice_directory(self.slice());
         path.push(self.name.as_str());
         path
     }
+}
+
+fn slice_directory(slice: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    let stem = slice.strip_suffix(".slice").unwrap_or_default();
+    if stem != "-" {
+        for (at, _) in stem.match_indices('-') {
+            path.push(format!("{}.slice", &stem[..at]));
+        }
+        path.push(slice);
+    }
+    path
 }
 
 /// Every dash in a slice's name is one level: none may be empty.
@@ -157,7 +176,7 @@ mod tests {
             (
                 "a.slice:p:deep-er.slice",
                 "deep-er.slice",
-                "a.slice/deep-er.slice",
+                "deep.slice/deep-er.slice",
             ),
         ] {
             let path = UnitPath::parse(text, false).unwrap();
@@ -176,6 +195,8 @@ mod tests {
             "a:b",
             "a:b:c:d",
             "a.slice:p:",
+            "a.slice:p:-.slice",
+            "a.slice:p:b--c.slice",
             "a:p:n",
             "a/b.slice:p:n",
             "../a.slice:p:n",

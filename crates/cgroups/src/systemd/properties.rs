@@ -5,6 +5,7 @@ use super::wire::Value;
 use crate::convert::{blkio_weight_to_io_weight, shares_to_weight, v2_swap_limit};
 use crate::device::{DeviceKind, DeviceList, DeviceRule};
 use crate::error::{Error, Result};
+use crate::layout::Version;
 use crate::limits::{CpuLimits, Limits};
 use crate::units::{Bytes, Limit, Micros};
 
@@ -14,66 +15,123 @@ const INFINITY: u64 = u64::MAX;
 /// The highest CPU or node number accepted in a list.
 const MAX_CPU: usize = 8191;
 
-/// The properties for these limits that this version of systemd has. The rest
-/// is written into the delegated cgroup.
-pub(super) fn from_limits(limits: &Limits, version: u32) -> Result<Vec<(&'static str, Value)>> {
-    limits.check()?;
-    let bytes = |limit: Limit<Bytes>| Value::U64(limit.value().map_or(INFINITY, |bytes| bytes.0));
-    let memory = &limits.memory;
-    let swap = v2_swap_limit(memory.limit, memory.swap).unwrap_or_default();
-    let mut properties = Vec::new();
-    properties.extend(memory.limit.map(|limit| ("MemoryMax", bytes(limit))));
-    properties.extend(memory.reservation.map(|limit| ("MemoryLow", bytes(limit))));
-    properties.extend(swap.map(|limit| ("MemorySwapMax", bytes(limit))));
-    properties.extend(cpu(&limits.cpu, version));
-    properties.extend(limits.pids.map(|limit| {
-        // Zero is no bound that systemd knows; the cgroup itself has it.
-        let tasks = limit.value().unwrap_or(INFINITY);
-        ("TasksMax", Value::U64(tasks.max(1)))
-    }));
-    let weight = limits.blkio.weight.map(blkio_weight_to_io_weight);
-    properties.extend(weight.map(|weight| ("IOWeight", Value::U64(weight))));
-    if version >= 244 {
-        for (name, list) in [
-            ("AllowedCPUs", &limits.cpu.cpus),
-            ("AllowedMemoryNodes", &limits.cpu.mems),
-        ] {
-            if let Some(list) = list {
-                properties.push((name, Value::Bytes(bit_mask(name, list)?)));
-            }
-        }
-    }
-    if let Some(rules) = &limits.devices {
-        properties.extend(devices(rules));
-    }
-    Ok(properties)
+/// Which properties a manager has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dialect {
+    /// The version of systemd.
+    pub(super) systemd: u32,
+    /// The version of cgroups for which it has them.
+    pub(super) cgroups: Version,
 }
 
-fn cpu(cpu: &CpuLimits, version: u32) -> Vec<(&'static str, Value)> {
-    let mut properties = Vec::new();
-    // 0 means idle, from version 252.
-    let weight = match (cpu.idle, cpu.shares) {
-        (Some(true), _) if version >= 252 => Some(0),
-        (_, shares) => shares.map(shares_to_weight),
-    };
-    properties.extend(weight.map(|weight| ("CPUWeight", Value::U64(weight))));
-    let Some(quota) = cpu.quota else {
-        return properties;
-    };
-    let period = cpu.period.unwrap_or(Micros(100_000)).0.max(1);
-    let per_second = match quota {
-        Limit::Max => INFINITY,
-        // systemd counts in steps of 1 %; upwards, as the cgroup has the exact value.
-        Limit::Value(Micros(quota)) => {
-            let exact = u128::from(quota) * 1_000_000 / u128::from(period);
-            u64::try_from(exact.next_multiple_of(10_000)).unwrap_or(INFINITY)
-        }
-    };
-    properties.push(("CPUQuotaPerSecUSec", Value::U64(per_second)));
-    if version >= 242 {
-        properties.push(("CPUQuotaPeriodUSec", Value::U64(period)));
+impl Dialect {
+    /// What a container's scope has, whatever its limits.
+    pub(super) fn accounting(self) -> [&'static str; 4] {
+        let io = match self.cgroups {
+            Version::V1 => "BlockIOAccounting",
+            Version::V2 => "IOAccounting",
+        };
+        ["MemoryAccounting", "CPUAccounting", "TasksAccounting", io]
     }
-    properties
+
+    /// The properties for these limits that this version of systemd has. The rest
+    /// is written into the delegated cgroup.
+    pub(super) fn properties(self, limits: &Limits) -> Result<Vec<(&'static str, Value)>> {
+        limits.check()?;
+        let mut properties = match self.cgroups {
+            Version::V1 => self.of_v1(limits),
+            Version::V2 => self.of_v2(limits)?,
+        };
+        properties.extend(self.quota(&limits.cpu));
+        properties.extend(limits.pids.map(|limit| {
+            // Zero is no bound that systemd knows; the cgroup itself has it.
+            let tasks = limit.value().unwrap_or(INFINITY);
+            ("TasksMax", Value::U64(tasks.max(1)))
+        }));
+        if let Some(rules) = &limits.devices {
+            properties.extend(self.devices(rules));
+        }
+        Ok(properties)
+    }
+
+    fn of_v1(self, limits: &Limits) -> Vec<(&'static str, Value)> {
+        let memory = limits
+            .memory
+            .limit
+            .map(|limit| ("MemoryLimit", bytes(limit)));
+        let shares = limits
+            .cpu
+            .shares
+            .map(|shares| ("CPUShares", Value::U64(shares.0)));
+        let weight = limits
+            .blkio
+            .weight
+            .map(|weight| ("BlockIOWeight", Value::U64(weight.into())));
+        [memory, shares, weight].into_iter().flatten().collect()
+    }
+
+    fn of_v2(self, limits: &Limits) -> Result<Vec<(&'static str, Value)>> {
+        let memory = &limits.memory;
+        let swap = v2_swap_limit(memory.limit, memory.swap).unwrap_or_default();
+        let mut properties = Vec::new();
+        properties.extend(memory.limit.map(|limit| ("MemoryMax", bytes(limit))));
+        properties.extend(memory.reservation.map(|limit| ("MemoryLow", bytes(limit))));
+        properties.extend(swap.map(|limit| ("MemorySwapMax", bytes(limit))));
+        // 0 means idle, from version 252.
+        let cpu = match (limits.cpu.idle, limits.cpu.shares) {
+            (Some(true), _) if self.systemd >= 252 => Some(0),
+            (_, shares) => shares.map(shares_to_weight),
+        };
+        properties.extend(cpu.map(|weight| ("CPUWeight", Value::U64(weight))));
+        let io = limits.blkio.weight.map(blkio_weight_to_io_weight);
+        properties.extend(io.map(|weight| ("IOWeight", Value::U64(weight))));
+        if self.systemd >= 244 {
+            for (name, list) in [
+                ("AllowedCPUs", &limits.cpu.cpus),
+                ("AllowedMemoryNodes", &limits.cpu.mems),
+            ] {
+                if let Some(list) = list {
+                    properties.push((name, Value::Bytes(bit_mask(name, list)?)));
+                }
+            }
+        }
+        Ok(properties)
+    }
+
+    fn quota(self, cpu: &CpuLimits) -> Vec<(&'static str, Value)> {
+        let Some(quota) = cpu.quota else {
+            return Vec::new();
+        };
+        let period = cpu.period.unwrap_or(Micros(100_000)).0.max(1);
+        let per_second = match quota {
+            Limit::Max => INFINITY,
+            // systemd counts in steps of 1 %; upwards, as the cgroup has the exact value.
+            Limit::Value(Micros(quota)) => {
+                let exact = u128::from(quota) * 1_000_000 / u128::from(period);
+                u64::try_from(exact.next_multiple_of(10_000)).unwrap_or(INFINITY)
+            }
+        };
+        let mut properties = vec![("CPUQuotaPerSecUSec", Value::U64(per_second))];
+        if self.systemd >= 242 {
+            properties.push(("CPUQuotaPeriodUSec", Value::U64(period)));
+        }
+        properties
+    }
+
+    fn devices(self, rules: &[DeviceRule]) -> Vec<(&'static str, Value)> {
+        let drivers = std::fs::read_to_string("/proc/devices").unwrap_or_default();
+        let (policy, allowed) = device_list(rules, &drivers, self.cgroups);
+        vec![
+            ("DevicePolicy", Value::Str(policy.into())),
+            // A list is added to the one that is there; an empty one takes that away.
+            ("DeviceAllow", Value::Pairs(Vec::new())),
+            ("DeviceAllow", Value::Pairs(allowed)),
+        ]
+    }
+}
+
+fn bytes(limit: Limit<Bytes>) -> Value {
+    Value::U64(limit.value().map_or(INFINITY, |bytes| bytes.0))
 }
 
 /// A list like `0-2,7` as a mask, lowest CPU in the lowest bit of the first byte.
@@ -104,34 +162,42 @@ fn bit_mask(field: &'static str, list: &str) -> Result<Vec<u8>> {
     Ok(mask)
 }
 
-/// The rules as systemd can be told them. Its own program and ours are both
-/// asked for every access, so that one that cannot be told must not be refused
-/// by systemd: then it is told to allow everything.
-fn devices(rules: &[DeviceRule]) -> Vec<(&'static str, Value)> {
-    let told = DeviceList::from_rules(rules)
-        .ok()
-        .and_then(|list| tell(&list.to_rules()));
-    let (policy, allowed) = told.map_or(("auto", Vec::new()), |allowed| ("strict", allowed));
-    vec![
-        ("DevicePolicy", Value::Str(policy.into())),
-        // A list is added to the one that is there; an empty one takes that away.
-        ("DeviceAllow", Value::Pairs(Vec::new())),
-        ("DeviceAllow", Value::Pairs(allowed)),
-    ]
-}
-
-fn tell(rules: &[DeviceRule]) -> Option<Vec<(String, String)>> {
+/// The rules as systemd can be told them: a policy, and what it allows.
+///
+/// On v2 its own program and ours are both asked for every access, so that one that
+/// cannot be told must not be refused by systemd: then it is told to allow everything.
+/// On v1 there is one list, which systemd may write anew at any time: what cannot be
+/// told is lost then, but nothing is ever gained.
+fn device_list(
+    rules: &[DeviceRule],
+    drivers: &str,
+    cgroups: Version,
+) -> (&'static str, Vec<(String, String)>) {
+    let everything = ("auto", Vec::new());
+    let Ok(list) = DeviceList::from_rules(rules) else {
+        return match cgroups {
+            Version::V2 => everything,
+            Version::V1 => ("strict", Vec::new()),
+        };
+    };
+    let rules = list.to_rules();
     // The first one is for every device: only what denies can be given as a list.
-    let (first, rest) = rules.split_first()?;
-    if first.allow {
-        return None;
+    let Some((_, rest)) = rules.split_first().filter(|(first, _)| !first.allow) else {
+        return everything;
+    };
+    let told = rest.iter().map(|rule| {
+        let device = tell_device(rule, drivers)?;
+        Some((device, rule.access.to_string()))
+    });
+    match cgroups {
+        Version::V1 => ("strict", told.flatten().collect()),
+        Version::V2 => told
+            .collect::<Option<_>>()
+            .map_or(everything, |allowed| ("strict", allowed)),
     }
-    rest.iter()
-        .map(|rule| Some((tell_device(rule)?, rule.access.to_string())))
-        .collect()
 }
 
-fn tell_device(rule: &DeviceRule) -> Option<String> {
+fn tell_device(rule: &DeviceRule, drivers: &str) -> Option<String> {
     let kind = match rule.kind {
         DeviceKind::Char => "char",
         DeviceKind::Block => "block",
@@ -140,9 +206,32 @@ fn tell_device(rule: &DeviceRule) -> Option<String> {
     match (rule.major, rule.minor) {
         (None, None) => Some(format!("{kind}-*")),
         (Some(major), Some(minor)) => Some(format!("/dev/{kind}/{major}:{minor}")),
-        // Drivers go by name there, which need not be known on this host.
-        _ => None,
+        (Some(major), None) => {
+            let name = only_driver(drivers, rule.kind, major)?;
+            Some(format!("{kind}-{name}"))
+        }
+        (None, Some(_)) => None,
     }
+}
+
+/// The driver of a major number in `/proc/devices`, if its name has no other number:
+/// systemd allows all numbers of a name.
+fn only_driver(drivers: &str, kind: DeviceKind, major: u32) -> Option<&str> {
+    let heading = match kind {
+        DeviceKind::Block => "Block devices:",
+        _ => "Character devices:",
+    };
+    let lines = drivers.lines().skip_while(|line| *line != heading).skip(1);
+    let of_kind: Vec<(u32, &str)> = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.trim_start().split_once(' '))
+        .filter_map(|(number, name)| Some((number.parse().ok()?, name)))
+        .collect();
+    let (_, name) = of_kind.iter().find(|(number, _)| *number == major)?;
+    // A name with wildcards in it would mean others, too.
+    let is_plain = !name.contains(['*', '?', '[']);
+    let is_alone = of_kind.iter().filter(|(_, other)| other == name).count() == 1;
+    (is_plain && is_alone).then_some(*name)
 }
 
 #[cfg(test)]
@@ -150,8 +239,9 @@ mod tests {
     use super::*;
     use crate::device::Access;
 
-    fn of(limits: &Limits, version: u32) -> Vec<(&'static str, Value)> {
-        from_limits(limits, version).unwrap()
+    fn of(limits: &Limits, systemd: u32) -> Vec<(&'static str, Value)> {
+        let cgroups = Version::V2;
+        Dialect { systemd, cgroups }.properties(limits).unwrap()
     }
 
     #[test]
@@ -169,10 +259,20 @@ mod tests {
                 ("MemoryMax", Value::U64(1 << 20)),
                 ("MemorySwapMax", Value::U64(2 << 20)),
                 ("CPUWeight", Value::U64(100)),
+                ("IOWeight", Value::U64(910)),
                 ("CPUQuotaPerSecUSec", Value::U64(130_000)),
                 ("CPUQuotaPeriodUSec", Value::U64(100_000)),
                 ("TasksMax", Value::U64(u64::MAX)),
-                ("IOWeight", Value::U64(910)),
+            ]
+        );
+        let cgroups = Version::V1;
+        let systemd = 252;
+        assert_eq!(
+            Dialect { systemd, cgroups }.properties(&limits).unwrap()[..3],
+            [
+                ("MemoryLimit", Value::U64(1 << 20)),
+                ("CPUShares", Value::U64(1024)),
+                ("BlockIOWeight", Value::U64(100)),
             ]
         );
         assert!(
@@ -192,29 +292,36 @@ mod tests {
         }
     }
 
+    const DRIVERS: &str = "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n\
+                           136 pts\n188 usb\n189 usb\n\nBlock devices:\n  8 sd\n 65 sd\n";
+
     #[test]
     fn device_rules_that_can_be_told_and_others() {
         let null = DeviceRule::allow(DeviceKind::Char, Some(1), Some(3), Access::ALL);
         let mknod = DeviceRule::allow(DeviceKind::Block, None, None, Access::MKNOD);
+        let pts = DeviceRule::allow(DeviceKind::Char, Some(136), None, Access::READ);
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let told = |rules: &[DeviceRule], cgroups| device_list(rules, DRIVERS, cgroups);
+        let all_three = vec![
+            pair("block-*", "m"),
+            pair("/dev/char/1:3", "rwm"),
+            pair("char-pts", "r"),
+        ];
         assert_eq!(
-            devices(&[null, mknod]),
-            [
-                ("DevicePolicy", Value::Str("strict".into())),
-                ("DeviceAllow", Value::Pairs(vec![])),
-                (
-                    "DeviceAllow",
-                    Value::Pairs(vec![pair("block-*", "m"), pair("/dev/char/1:3", "rwm")])
-                ),
-            ]
+            told(&[null, mknod, pts], Version::V2),
+            ("strict", all_three)
         );
-        let pts = DeviceRule::allow(DeviceKind::Char, Some(136), None, Access::ALL);
-        let everything = DeviceRule::allow(DeviceKind::All, None, None, Access::ALL);
-        for rules in [vec![null, pts], vec![everything]] {
-            assert_eq!(
-                devices(&rules)[0],
-                ("DevicePolicy", Value::Str("auto".into()))
-            );
+        // One of two numbers of a driver, and one that has none.
+        for major in [188, 200] {
+            let rules = [
+                null,
+                DeviceRule::allow(DeviceKind::Char, Some(major), None, Access::ALL),
+            ];
+            assert_eq!(told(&rules, Version::V2), ("auto", Vec::new()));
+            let only_null = vec![pair("/dev/char/1:3", "rwm")];
+            assert_eq!(told(&rules, Version::V1), ("strict", only_null));
         }
+        let everything = [DeviceRule::allow(DeviceKind::All, None, None, Access::ALL)];
+        assert_eq!(told(&everything, Version::V1), ("auto", Vec::new()));
     }
 }

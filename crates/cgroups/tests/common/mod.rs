@@ -229,3 +229,26 @@ pub fn version_of(layout: &Layout) -> Vec<Version> {
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
+
+/// Runs the ignored test of that name in this program again, as an unprivileged user.
+pub fn again_as(user: u32, test: &str, variables: &[(&str, String)]) {
+    use std::os::unix::process::CommandExt;
+    // The program itself may lie where that user cannot go.
+    let program = std::env::current_exe().unwrap();
+    let copy = std::env::temp_dir().join(format!("orlop-test-{}-{test}", std::process::id()));
+    fs::copy(program, &copy).unwrap();
+    let output = Command::new(&copy)
+        .args([test, "--exact", "--ignored", "--nocapture"])
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .current_dir("/")
+        .uid(user)
+        .gid(user)
+        .output()
+        .unwrap();
+    fs::remove_file(&copy).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}

@@ -1,0 +1,159 @@
+//! Starting units.
+
+use std::io;
+
+use super::bus::Bus;
+use super::names::{UnitName, UnitPath};
+use super::wire::{self, Value};
+use super::{MANAGER, OBJECT, SERVICE, Systemd, Unit};
+use crate::cgroup::Cgroup;
+use crate::error::{Error, Result};
+use crate::layout::{Layout, Mode};
+use crate::limits::Limits;
+use crate::path::CgroupPath;
+
+impl Systemd {
+    /// Starts a scope with these processes in it, and applies the limits: as unit
+    /// properties where systemd has them, and in the cgroup itself.
+    ///
+    /// On v1 the processes are moved as well in those hierarchies that systemd
+    /// leaves alone, which may take some 10 ms for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Systemd`] if the manager refuses or the job fails; otherwise as
+    /// [`Cgroup::update`]. Of a scope that has failed nothing stays, and
+    /// its processes are ended.
+    pub fn start_scope(
+        &mut self,
+        layout: &Layout,
+        unit: &UnitPath,
+        pids: &[u32],
+        limits: &Limits,
+    ) -> Result<Unit> {
+        if unit.is_slice() {
+            return Err(Error::InvalidPath {
+                path: unit.name().to_string(),
+                reason: "a slice holds no processes: a container's name must not end in .slice",
+            });
+        }
+        let path = self.path_of(layout, unit)?;
+        let dialect = self.dialect(layout.mode());
+        let mut properties = vec![
+            (
+                "Description",
+                Value::Str(format!("container {}", unit.name())),
+            ),
+            ("Slice", Value::Str(unit.slice().to_owned())),
+            ("PIDs", Value::U32s(pids.to_vec())),
+            ("Delegate", Value::Bool(true)),
+            ("DefaultDependencies", Value::Bool(false)),
+        ];
+        properties.extend(dialect.accounting().map(|name| (name, Value::Bool(true))));
+        properties.extend(dialect.properties(limits)?);
+        self.start(unit.name(), &properties)?;
+        let filled = fill(layout, &path, pids, limits);
+        filled
+            .map(|cgroup| Unit {
+                name: unit.name().clone(),
+                cgroup,
+            })
+            .inspect_err(|_| {
+                // The first error says more than one of undoing it.
+                let _ = self.stop(unit.name());
+                let _ = Cgroup::open(&Cgroup::plan_paths(layout, &path)).clear();
+            })
+    }
+
+    /// Starts a slice: a cgroup with limits for all the units in it. One that is there
+    /// already gets the limits. systemd makes the slices above it by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidPath`] if the unit is no slice; otherwise as
+    /// [`Systemd::start_scope`].
+    pub fn start_slice(
+        &mut self,
+        layout: &Layout,
+        unit: &UnitPath,
+        limits: &Limits,
+    ) -> Result<Unit> {
+        if !unit.is_slice() {
+            return Err(Error::InvalidPath {
+                path: unit.name().to_string(),
+                reason: "a slice's name has to end in .slice",
+            });
+        }
+        let path = self.path_of(layout, unit)?;
+        let dialect = self.dialect(layout.mode());
+        let mut properties = vec![
+            (
+                "Description",
+                Value::Str(format!("containers in {}", unit.name())),
+            ),
+            ("DefaultDependencies", Value::Bool(false)),
+        ];
+        properties.extend(dialect.accounting().map(|name| (name, Value::Bool(true))));
+        let limited = dialect.properties(limits)?;
+        properties.extend(limited.iter().cloned());
+        match self.start(unit.name(), &properties) {
+            Err(Error::Systemd { source, .. }) if is_existing(&source) => {
+                self.set_properties(unit.name(), &limited)?;
+            }
+            other => other?,
+        }
+        Ok(Unit {
+            name: unit.name().clone(),
+            cgroup: fill(layout, &path, &[], limits)?,
+        })
+    }
+
+    fn start(&mut self, name: &UnitName, properties: &[(&str, Value)]) -> Result<()> {
+        let body = |body: &mut wire::Writer| {
+            body.string(name.as_str());
+            body.string("fail");
+            body.properties(properties);
+            // No auxiliary units.
+            body.empty_array(8);
+        };
+        let call = |bus: &mut Bus| {
+            bus.call(
+                SERVICE,
+                OBJECT,
+                MANAGER,
+                "StartTransientUnit",
+                "ssa(sv)a(sa(sv))",
+                body,
+            )
+        };
+        let job = match call(&mut self.bus) {
+            // A failed unit of that name is left of an earlier container.
+            Err(error) if error.is_named("UnitExists") => {
+                self.reset_failed(name)?;
+                call(&mut self.bus)
+            }
+            other => other,
+        };
+        let job = job.map_err(|error| error.about(name))?.object_path()?;
+        self.wait_for(&job, name, "start")
+    }
+}
+
+/// What systemd has not done for the cgroup of a unit: on v1 it has no directory in
+/// some hierarchies, and limits that are no properties are written on any version.
+fn fill(layout: &Layout, path: &CgroupPath, pids: &[u32], limits: &Limits) -> Result<Cgroup> {
+    let cgroup = if layout.mode() == Mode::V2 {
+        Cgroup::open(&Cgroup::plan_paths(layout, path))
+    } else {
+        Cgroup::complete_in(layout, path, limits)?
+    };
+    if cgroup.members().len() > 1 {
+        cgroup.add_where_missing(pids)?;
+    }
+    cgroup.update(limits)?;
+    Ok(cgroup)
+}
+
+fn is_existing(error: &io::Error) -> bool {
+    error.to_string().contains("UnitExists")
+}
