@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use orlop_cgroups::{Cgroup, CgroupPath, FreezerState, RecordedPath};
+use orlop_cgroups::{Cgroup, CgroupPath, RecordedPath};
 use rustix::process::Pid;
 
 use crate::bundle;
@@ -20,24 +20,28 @@ use crate::signal::Signal;
 use crate::spawn::{self, Child, Started};
 use crate::spec::{Hook, Process, Spec};
 use crate::state::{ContainerDir, LockedDir, OciState, Phase, State, Status};
-use crate::{exec, gate, hooks};
+use crate::{exec, freeze, gate, hooks};
 
 /// How long a command waits for another one on the same container.
-const LOCK_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LOCK_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a killed process may take to be gone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long one takes that is not frozen.
+const USUAL_END: Duration = Duration::from_millis(20);
+
 /// A container of a [`Runtime`](crate::Runtime).
 #[derive(Debug)]
 pub struct Container {
-    dir: ContainerDir,
-    state: State,
+    pub(crate) dir: ContainerDir,
+    pub(crate) state: State,
     terminal: Option<OwnedFd>,
     /// Init, where only this value can let it go on.
     waiting: Option<(Child, Plan)>,
     /// The configuration, once it was asked for.
     spec: OnceCell<Spec>,
+    warnings: Vec<String>,
 }
 
 /// How a further process enters a container.
@@ -88,6 +92,7 @@ impl Container {
             terminal: None,
             waiting: None,
             spec: OnceCell::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -108,7 +113,19 @@ impl Container {
             terminal,
             waiting,
             spec: OnceCell::new(),
+            warnings: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
+        self
+    }
+
+    /// What was narrowed or passed over when it was created, in sentences for a log.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The master of the container's terminal, once, where no socket took it.
@@ -136,13 +153,6 @@ impl Container {
     /// When the kernel can't be asked.
     pub fn status(&self) -> Result<Status> {
         self.dir.status(&self.state, || self.is_frozen())
-    }
-
-    fn is_frozen(&self) -> Result<bool> {
-        if self.state.cgroup.is_empty() {
-            return Ok(false);
-        }
-        Ok(self.cgroup().freezer_state()? == FreezerState::Frozen)
     }
 
     /// The container's configuration as it was when the container was created.
@@ -177,6 +187,7 @@ impl Container {
     /// [`Error::Step`] says why the program could not be executed, [`Error::WrongState`] that the
     /// container is not waiting for its start.
     pub fn start(&mut self) -> Result<()> {
+        self.refuse_start_while_paused()?;
         let hooks = if self.state.late_hooks {
             Some(self.spec()?.hooks.clone().unwrap_or_default())
         } else {
@@ -233,7 +244,8 @@ impl Container {
     fn not_startable(&self) -> Error {
         let message = match self.status() {
             Ok(Status::Stopped) => "cannot start a container that has stopped",
-            Ok(Status::Running | Status::Paused) => "cannot start an already running container",
+            Ok(Status::Running) => "cannot start an already running container",
+            Ok(Status::Paused) => freeze::CANNOT_START,
             _ => "cannot start a container that is not created",
         };
         Error::WrongState {
@@ -267,9 +279,14 @@ impl Container {
         }
         let process = self.process()?;
         match process.open()? {
-            Some(pidfd) if process_id::send_signal(pidfd.as_fd(), signal)? => Ok(()),
-            _ => Err(Error::NotRunning(self.state.id.clone())),
+            Some(pidfd) if process_id::send_signal(pidfd.as_fd(), signal)? => {}
+            _ => return Err(Error::NotRunning(self.state.id.clone())),
         }
+        if signal == Signal::KILL {
+            // On v1 who is killed in a frozen cgroup dies when it is thawed.
+            freeze::thaw(&self.state)?;
+        }
+        Ok(())
     }
 
     fn process(&self) -> Result<ProcessId> {
@@ -370,7 +387,7 @@ impl Container {
     }
 }
 
-fn cgroup_of(state: &State) -> Cgroup {
+pub(crate) fn cgroup_of(state: &State) -> Cgroup {
     let record: Vec<RecordedPath> = state
         .cgroup
         .iter()
@@ -465,6 +482,10 @@ fn kill_first_process(state: &State) -> Result<()> {
         return Ok(());
     };
     process_id::send_signal(pidfd.as_fd(), Signal::KILL)?;
+    if process_id::wait_exit(pidfd.as_fd(), USUAL_END)? {
+        return Ok(());
+    }
+    freeze::thaw(state)?;
     if process_id::wait_exit(pidfd.as_fd(), KILL_LIMIT)? {
         return Ok(());
     }

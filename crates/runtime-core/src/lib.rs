@@ -20,6 +20,7 @@ mod error;
 mod exec;
 #[cfg(feature = "failpoints")]
 pub mod failpoint;
+mod freeze;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

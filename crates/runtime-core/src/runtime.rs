@@ -362,6 +362,7 @@ impl Creation {
             return Err(Error::NotFound(state.id));
         };
         self.cgroup = None;
+        let warnings = plan.warnings().to_vec();
         let waiting = if gate {
             child.proceed(&[])?;
             child.release();
@@ -369,7 +370,7 @@ impl Creation {
         } else {
             Some((child, plan))
         };
-        Ok(Container::made(dir, state, terminal, waiting))
+        Ok(Container::made(dir, state, terminal, waiting).with_warnings(warnings))
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn create(
         return Err(Failure::new(SOCKET_WITHOUT_TERMINAL));
     }
     let mut container = runtime(context)?.create(options)?;
+    warn(context, container.warnings());
     if detach && container.take_terminal().is_some() {
         container.delete(true)?;
         return Err(Failure::new(TERMINAL_WITHOUT_HOLDER));

@@ -12,8 +12,10 @@ mod kill;
 mod list;
 mod listen_fds;
 mod manual;
+mod pause;
 mod plan;
 mod ps;
+mod resume;
 mod run;
 mod spec;
 mod start;
@@ -36,6 +38,8 @@ pub(crate) const ALL: &[&Command] = &[
     &list::COMMAND,
     &ps::COMMAND,
     &kill::COMMAND,
+    &pause::COMMAND,
+    &resume::COMMAND,
     &delete::COMMAND,
     &spec::COMMAND,
     &plan::COMMAND,

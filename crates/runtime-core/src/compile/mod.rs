@@ -3,6 +3,7 @@
 
 mod exec;
 mod identity;
+mod limits;
 mod mount_options;
 mod mounts;
 mod namespaces;

@@ -1,17 +1,14 @@
-//! Limits of the specification in the cgroup library's terms.
+//! The container's cgroup: where it is, and what it limits.
 
 use std::path::PathBuf;
 
-use orlop_cgroups::{
-    Access, Bytes, Cgroup, CgroupPath, CpuShares, DeviceKind, DeviceNumber, DeviceRate, DeviceRule,
-    DeviceWeight, Limit, Limits, Micros, Version,
-};
+use orlop_cgroups::{Access, Cgroup, CgroupPath, DeviceKind, DeviceRule, Limits, Version};
 
-use super::Compiler;
+use super::{Compiler, limits};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::CgroupPlan;
-use crate::spec::{self, BlockIo, Cpu, Memory, Resources, ThrottleDevice};
+use crate::spec;
 
 /// The container's directories in the v1 hierarchies; in the unified one it is born.
 pub(super) fn v1_directories(host: &Host, path: &CgroupPath) -> Vec<PathBuf> {
@@ -23,13 +20,20 @@ pub(super) fn v1_directories(host: &Host, path: &CgroupPath) -> Vec<PathBuf> {
 }
 
 /// The container's cgroup; none where it can't have one and nothing asks for it.
-pub(super) fn cgroup(compiler: &Compiler<'_>) -> Result<Option<CgroupPlan>> {
+pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> {
     let host = compiler.host;
     let confined = !host.is_privileged() || host.in_user_namespace;
     let asked = compiler.linux.resources.as_ref();
-    let mut limits = match &compiler.options.limits {
-        Some(limits) => limits.clone(),
-        None => asked.map(limits).transpose()?.unwrap_or_default(),
+    let mut limits = match (&compiler.options.limits, asked) {
+        (Some(limits), _) => limits.clone(),
+        (None, None) => Limits::default(),
+        (None, Some(asked)) => {
+            let converted = limits::convert(asked, host.cgroups.mode())?;
+            for warning in converted.passed_over {
+                compiler.build.warn(warning);
+            }
+            converted.limits
+        }
     };
     let path = compiler.linux.cgroups_path.as_deref().unwrap_or_default();
     let has_limits = limits != Limits::default();
@@ -66,122 +70,6 @@ pub(super) fn cgroup(compiler: &Compiler<'_>) -> Result<Option<CgroupPlan>> {
     let path = CgroupPath::new(&path)
         .map_err(|error| Error::invalid("linux.cgroupsPath", error.to_string()))?;
     Ok(Some(CgroupPlan { path, limits }))
-}
-
-/// All but the device rules.
-pub(crate) fn limits(resources: &Resources) -> Result<Limits> {
-    let mut limits = Limits::new();
-    if let Some(memory) = &resources.memory {
-        set_memory(&mut limits, memory)?;
-    }
-    if let Some(cpu) = &resources.cpu {
-        set_cpu(&mut limits, cpu)?;
-    }
-    if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) {
-        limits.pids = Some(Limit::from_oci(limit));
-    }
-    if let Some(io) = &resources.block_io {
-        set_block_io(&mut limits, io)?;
-    }
-    Ok(limits)
-}
-
-/// Zero means "not set" for the memory fields, as every producer of Specs has it.
-fn bytes(value: Option<i64>) -> Option<Limit<Bytes>> {
-    value
-        .filter(|value| *value != 0)
-        .map(|value| Limit::from_oci(value).map(Bytes))
-}
-
-fn set_memory(limits: &mut Limits, memory: &Memory) -> Result<()> {
-    let to = &mut limits.memory;
-    to.limit = bytes(memory.limit);
-    to.reservation = bytes(memory.reservation);
-    to.swap = bytes(memory.swap);
-    to.kernel_tcp = bytes(memory.kernel_tcp);
-    to.disable_oom_killer = memory.disable_oom_killer.filter(|disable| *disable);
-    to.check_before_update = memory.check_before_update.unwrap_or_default();
-    if let Some(swappiness) = memory.swappiness {
-        if swappiness > 100 {
-            let message = format!("{swappiness} is not between 0 and 100");
-            return Err(Error::invalid("linux.resources.memory.swappiness", message));
-        }
-        to.swappiness = Some(swappiness);
-    }
-    Ok(())
-}
-
-fn micros(value: Option<u64>) -> Option<Micros> {
-    value.filter(|value| *value != 0).map(Micros)
-}
-
-fn set_cpu(limits: &mut Limits, cpu: &Cpu) -> Result<()> {
-    let to = &mut limits.cpu;
-    let run_time = |value: Option<i64>| {
-        value
-            .filter(|value| *value != 0)
-            .map(|value| Limit::from_oci(value).map(Micros))
-    };
-    to.shares = cpu.shares.filter(|shares| *shares != 0).map(CpuShares);
-    to.quota = run_time(cpu.quota);
-    to.period = micros(cpu.period);
-    to.burst = micros(cpu.burst);
-    to.realtime_runtime = run_time(cpu.realtime_runtime);
-    to.realtime_period = micros(cpu.realtime_period);
-    to.idle = match cpu.idle {
-        None => None,
-        Some(0) => Some(false),
-        Some(1) => Some(true),
-        Some(other) => {
-            let message = format!("{other} is neither 0 nor 1");
-            return Err(Error::invalid("linux.resources.cpu.idle", message));
-        }
-    };
-    to.cpus = cpu.cpus.clone().filter(|cpus| !cpus.is_empty());
-    to.mems = cpu.mems.clone().filter(|mems| !mems.is_empty());
-    Ok(())
-}
-
-fn device_number(field: &str, major: i64, minor: i64) -> Result<DeviceNumber> {
-    let number = |value: i64| {
-        u32::try_from(value)
-            .map_err(|_| Error::invalid(field, format!("{major}:{minor} is no device number")))
-    };
-    Ok(DeviceNumber {
-        major: number(major)?,
-        minor: number(minor)?,
-    })
-}
-
-fn rates(field: &str, devices: &[ThrottleDevice]) -> Result<Vec<DeviceRate>> {
-    let rate = |(index, device): (usize, &ThrottleDevice)| {
-        let field = format!("linux.resources.blockIO.{field}[{index}]");
-        let number = device_number(&field, device.major, device.minor)?;
-        Ok(DeviceRate {
-            device: number,
-            rate: device.rate,
-        })
-    };
-    devices.iter().enumerate().map(rate).collect()
-}
-
-fn set_block_io(limits: &mut Limits, io: &BlockIo) -> Result<()> {
-    let to = &mut limits.blkio;
-    to.weight = io.weight.filter(|weight| *weight != 0);
-    to.leaf_weight = io.leaf_weight.filter(|weight| *weight != 0);
-    for (index, device) in io.weight_device.iter().enumerate() {
-        let field = format!("linux.resources.blockIO.weightDevice[{index}]");
-        to.weight_device.push(DeviceWeight {
-            device: device_number(&field, device.major, device.minor)?,
-            weight: device.weight,
-            leaf_weight: device.leaf_weight,
-        });
-    }
-    to.read_bps = rates("throttleReadBpsDevice", &io.throttle_read_bps_device)?;
-    to.write_bps = rates("throttleWriteBpsDevice", &io.throttle_write_bps_device)?;
-    to.read_iops = rates("throttleReadIOPSDevice", &io.throttle_read_iops_device)?;
-    to.write_iops = rates("throttleWriteIOPSDevice", &io.throttle_write_iops_device)?;
-    Ok(())
 }
 
 /// Devices that every container may use, whatever the list says: kind, major, minor, access.

@@ -66,23 +66,5 @@ fn in_linux(linux: &Linux) -> Result<()> {
     refuse_if(!linux.time_offsets.is_empty(), "linux.timeOffsets")?;
     refuse_if(is_set(linux.mount_label.as_ref()), "linux.mountLabel")?;
     refuse_if(linux.intel_rdt.is_some(), "linux.intelRdt")?;
-    refuse_if(linux.memory_policy.is_some(), "linux.memoryPolicy")?;
-    if let Some(resources) = &linux.resources {
-        // Today's kernels have no such limit, and 0 is how some callers write "none".
-        let kernel = resources.memory.as_ref().and_then(|memory| memory.kernel);
-        refuse_if(
-            kernel.is_some_and(|limit| limit != 0),
-            "linux.resources.memory.kernel",
-        )?;
-        refuse_if(
-            !resources.hugepage_limits.is_empty(),
-            "linux.resources.hugepageLimits",
-        )?;
-        refuse_if(!resources.rdma.is_empty(), "linux.resources.rdma")?;
-        refuse_if(!resources.unified.is_empty(), "linux.resources.unified")?;
-        let network = resources.network.as_ref();
-        let used = network.is_some_and(|one| one.class_id.is_some() || !one.priorities.is_empty());
-        refuse_if(used, "linux.resources.network")?;
-    }
-    Ok(())
+    refuse_if(linux.memory_policy.is_some(), "linux.memoryPolicy")
 }

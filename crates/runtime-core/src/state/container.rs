@@ -23,7 +23,7 @@ use crate::id::ContainerId;
 pub(super) const STATE: &str = "state.json";
 /// What `state.json` is called until it is whole.
 const NEW_STATE: &str = "state.json.new";
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 
 /// The largest `config.json` that is read back, in bytes.
 const MAX_CONFIG: usize = 16 << 20;
@@ -233,26 +233,14 @@ impl ContainerDir {
             Err(errno) => Err(errno).context(context),
         }
     }
-}
 
-impl LockedDir {
-    /// The directory, with the lock still held.
-    pub(crate) fn into_dir(self) -> ContainerDir {
-        self.0
+    /// Whether this value holds the lock.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.locked
     }
 
-    /// Replaces `state.json`.
-    pub(crate) fn write_state(&self, state: &State) -> Result<()> {
-        self.replace(STATE, &state.to_json(&self.path_of(STATE))?)
-    }
-
-    /// Keeps a copy of the container's configuration.
-    pub(crate) fn save_config(&self, config: &[u8]) -> Result<()> {
-        self.write_file(CONFIG, config)
-            .map_err(|errno| self.not_written(CONFIG, errno))
-    }
-
-    fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
+    /// For who holds the lock.
+    pub(super) fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
         let written = self.write_new(name, content, Overwrite::Yes);
         written.map_err(|errno| self.not_written(name, errno))
     }
@@ -299,6 +287,24 @@ impl LockedDir {
             }
         }
         Ok(())
+    }
+}
+
+impl LockedDir {
+    /// The directory, with the lock still held.
+    pub(crate) fn into_dir(self) -> ContainerDir {
+        self.0
+    }
+
+    /// Replaces `state.json`.
+    pub(crate) fn write_state(&self, state: &State) -> Result<()> {
+        self.replace(STATE, &state.to_json(&self.path_of(STATE))?)
+    }
+
+    /// Keeps a copy of the container's configuration.
+    pub(crate) fn save_config(&self, config: &[u8]) -> Result<()> {
+        self.write_file(CONFIG, config)
+            .map_err(|errno| self.not_written(CONFIG, errno))
     }
 
     /// Removes the directory and all that lies in it, `state.json` last: killed half-way, it can

@@ -11,6 +11,7 @@
 //! A directory without `state.json` whose lock is free is what a `create` left that was killed
 //! before it made anything: the id is free.
 
+mod change;
 mod claim;
 mod container;
 mod lock;

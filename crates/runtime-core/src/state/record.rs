@@ -91,6 +91,10 @@ pub(crate) struct State {
     pub(crate) no_pivot: bool,
     /// Whether its configuration has hooks that run after its creation.
     pub(crate) late_hooks: bool,
+    /// Whether it was paused before it was started: then `start` asks the kernel whether it still
+    /// is, which costs every other container nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) paused_early: bool,
 }
 
 impl State {
@@ -120,6 +124,7 @@ impl State {
             session_keyring: false,
             no_pivot: false,
             late_hooks: false,
+            paused_early: false,
         })
     }
 

@@ -46,7 +46,7 @@ _orlop_runc() {
     esac
     case $command:$word in
         :-*) COMPREPLY=($(compgen -W '--debug --log --log-format --root --systemd-cgroup --rootless -h --help -v --version' -- "$word")) ;;
-        :*) COMPREPLY=($(compgen -W 'create start run exec state list ps kill delete spec plan features completion man' -- "$word")) ;;
+        :*) COMPREPLY=($(compgen -W 'create start run exec state list ps kill pause resume delete spec plan features completion man' -- "$word")) ;;
         create:-*) COMPREPLY=($(compgen -W '-b --bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
         start:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         start:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
@@ -60,6 +60,10 @@ _orlop_runc() {
         ps:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         kill:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         kill:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        pause:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
+        pause:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        resume:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
+        resume:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         delete:-*) COMPREPLY=($(compgen -W '-f --force -h --help' -- "$word")) ;;
         delete:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         spec:-*) COMPREPLY=($(compgen -W '-b --bundle --rootless -h --help' -- "$word")) ;;

@@ -25,6 +25,8 @@ _orlop_runc() {
             'list:list all containers'
             'ps:list the processes of a container'
             'kill:send a signal to a container'
+            'pause:suspend all processes of a container'
+            'resume:let the processes of a paused container go on'
             'delete:remove a container'
             'spec:write a configuration to start from'
             'plan:show what creating a container would do'
@@ -121,6 +123,16 @@ _orlop_runc() {
         '--help[show help]' \
         '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
         kill)
+            _arguments \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        pause)
+            _arguments \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        resume)
             _arguments \
         '-h[show help]' \
         '--help[show help]' \
