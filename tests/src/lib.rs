@@ -16,6 +16,7 @@ pub mod bundle;
 pub mod call;
 pub mod canary;
 pub mod census;
+pub mod cgroup;
 pub mod console;
 pub mod fixture;
 pub mod locate;

@@ -40,7 +40,7 @@ pub struct Container {
     /// Init, where only this value can let it go on.
     waiting: Option<(Child, Plan)>,
     /// The configuration, once it was asked for.
-    spec: OnceCell<Spec>,
+    pub(crate) spec: OnceCell<Spec>,
     warnings: Vec<String>,
 }
 
@@ -163,9 +163,14 @@ impl Container {
         if let Some(spec) = self.spec.get() {
             return Ok(spec);
         }
-        let dir = &self.dir;
-        let spec = bundle::parse(&dir.load_config()?, &dir.path().join("config.json"))?;
+        let spec = self.read_spec()?;
         Ok(self.spec.get_or_init(|| spec))
+    }
+
+    /// As [`spec`](Self::spec), read again: another command may have changed it.
+    pub(crate) fn read_spec(&self) -> Result<Spec> {
+        let dir = &self.dir;
+        bundle::parse(&dir.load_config()?, &dir.path().join("config.json"))
     }
 
     pub(crate) fn record(&self) -> &State {

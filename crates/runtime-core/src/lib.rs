@@ -41,6 +41,7 @@ mod spawn;
 mod state;
 mod sys;
 mod time;
+mod update;
 
 pub use bundle::Bundle;
 pub use command::{

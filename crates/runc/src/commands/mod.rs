@@ -15,11 +15,13 @@ mod manual;
 mod pause;
 mod plan;
 mod ps;
+mod quantity;
 mod resume;
 mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use std::io::{self, Write as _};
 
@@ -40,6 +42,7 @@ pub(crate) const ALL: &[&Command] = &[
     &kill::COMMAND,
     &pause::COMMAND,
     &resume::COMMAND,
+    &update::COMMAND,
     &delete::COMMAND,
     &spec::COMMAND,
     &plan::COMMAND,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::container::{ContainerDir, STATE};
+use super::container::{CONFIG, ContainerDir, STATE};
 use super::record::State;
 use crate::error::Result;
 
@@ -36,6 +36,11 @@ impl Change<'_> {
     pub(crate) fn write_state(&self, state: &State) -> Result<()> {
         let json = state.to_json(&self.dir.path_of(STATE))?;
         self.dir.replace(STATE, &json)
+    }
+
+    /// Replaces the copy of the container's configuration.
+    pub(crate) fn write_config(&self, config: &[u8]) -> Result<()> {
+        self.dir.replace(CONFIG, config)
     }
 }
 
