@@ -20,6 +20,7 @@ mod error;
 mod exec;
 #[cfg(feature = "failpoints")]
 pub mod failpoint;
+mod figures;
 mod freeze;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -4,6 +4,9 @@ mod completion;
 mod container;
 mod create;
 mod delete;
+mod event_pressure;
+mod event_stats;
+mod events;
 mod exec;
 mod exec_process;
 mod features;
@@ -39,6 +42,7 @@ pub(crate) const ALL: &[&Command] = &[
     &state::COMMAND,
     &list::COMMAND,
     &ps::COMMAND,
+    &events::COMMAND,
     &kill::COMMAND,
     &pause::COMMAND,
     &resume::COMMAND,

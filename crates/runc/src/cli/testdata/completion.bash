@@ -39,6 +39,24 @@ _orlop_runc() {
         exec:--cgroup) COMPREPLY=(); return ;;
         list:-f|list:--format) COMPREPLY=($(compgen -W 'table json' -- "$word")); return ;;
         ps:-f|ps:--format) COMPREPLY=($(compgen -W 'table json' -- "$word")); return ;;
+        events:--interval) COMPREPLY=(); return ;;
+        update:-r|update:--resources) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        update:--blkio-weight) COMPREPLY=(); return ;;
+        update:--cpu-period) COMPREPLY=(); return ;;
+        update:--cpu-quota) COMPREPLY=(); return ;;
+        update:--cpu-burst) COMPREPLY=(); return ;;
+        update:--cpu-share) COMPREPLY=(); return ;;
+        update:--cpu-rt-period) COMPREPLY=(); return ;;
+        update:--cpu-rt-runtime) COMPREPLY=(); return ;;
+        update:--cpuset-cpus) COMPREPLY=(); return ;;
+        update:--cpuset-mems) COMPREPLY=(); return ;;
+        update:--cpu-idle) COMPREPLY=(); return ;;
+        update:--memory) COMPREPLY=(); return ;;
+        update:--memory-reservation) COMPREPLY=(); return ;;
+        update:--memory-swap) COMPREPLY=(); return ;;
+        update:--pids-limit) COMPREPLY=(); return ;;
+        update:--l3-cache-schema) COMPREPLY=(); return ;;
+        update:--mem-bw-schema) COMPREPLY=(); return ;;
         spec:-b|spec:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         plan:-b|plan:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         plan:-f|plan:--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
@@ -46,7 +64,7 @@ _orlop_runc() {
     esac
     case $command:$word in
         :-*) COMPREPLY=($(compgen -W '--debug --log --log-format --root --systemd-cgroup --rootless -h --help -v --version' -- "$word")) ;;
-        :*) COMPREPLY=($(compgen -W 'create start run exec state list ps kill pause resume delete spec plan features completion man' -- "$word")) ;;
+        :*) COMPREPLY=($(compgen -W 'create start run exec state list ps events kill pause resume update delete spec plan features completion man' -- "$word")) ;;
         create:-*) COMPREPLY=($(compgen -W '-b --bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
         start:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         start:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
@@ -58,12 +76,16 @@ _orlop_runc() {
         list:-*) COMPREPLY=($(compgen -W '-f --format -q --quiet -h --help' -- "$word")) ;;
         ps:-*) COMPREPLY=($(compgen -W '-f --format -h --help' -- "$word")) ;;
         ps:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        events:-*) COMPREPLY=($(compgen -W '--interval --stats -h --help' -- "$word")) ;;
+        events:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         kill:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         kill:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         pause:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         pause:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         resume:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         resume:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        update:-*) COMPREPLY=($(compgen -W '-r --resources --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --cpu-idle --memory --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema -h --help' -- "$word")) ;;
+        update:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         delete:-*) COMPREPLY=($(compgen -W '-f --force -h --help' -- "$word")) ;;
         delete:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         spec:-*) COMPREPLY=($(compgen -W '-b --bundle --rootless -h --help' -- "$word")) ;;

@@ -24,9 +24,11 @@ _orlop_runc() {
             'state:show a container'\''s state'
             'list:list all containers'
             'ps:list the processes of a container'
+            'events:show what a container uses, and when its memory ran out'
             'kill:send a signal to a container'
             'pause:suspend all processes of a container'
             'resume:let the processes of a paused container go on'
+            'update:change the limits of a container'
             'delete:remove a container'
             'spec:write a configuration to start from'
             'plan:show what creating a container would do'
@@ -122,6 +124,13 @@ _orlop_runc() {
         '-h[show help]' \
         '--help[show help]' \
         '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        events)
+            _arguments \
+        '--interval[the time between figures, such as 500ms or 1m (default\: 5s)]:TIME:' \
+        '--stats[print the figures once]' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
         kill)
             _arguments \
         '-h[show help]' \
@@ -134,6 +143,29 @@ _orlop_runc() {
         '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
         resume)
             _arguments \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        update)
+            _arguments \
+        '-r[take all limits from this JSON file, or from standard input with -]:FILE:_files' \
+        '--resources[take all limits from this JSON file, or from standard input with -]:FILE:_files' \
+        '--blkio-weight[the relative weight of block I/O, from 10 to 1000]:WEIGHT:' \
+        '--cpu-period[the period of the CPU quota]:TIME:' \
+        '--cpu-quota[the CPU time in each period]:TIME:' \
+        '--cpu-burst[the unused quota that one period may spend beside its own]:TIME:' \
+        '--cpu-share[the relative weight of CPU time, from 2 to 262144]:SHARES:' \
+        '--cpu-rt-period[the real-time period (cgroup v1)]:TIME:' \
+        '--cpu-rt-runtime[the real-time CPU time in each period (cgroup v1)]:TIME:' \
+        '--cpuset-cpus[the CPUs to run on, such as 0-3,7]:LIST:' \
+        '--cpuset-mems[the memory nodes to allocate from]:LIST:' \
+        '--cpu-idle[1 to run only when nothing else wants the CPU]:0|1:' \
+        '--memory[the limit of memory]:SIZE:' \
+        '--memory-reservation[the soft limit of memory]:SIZE:' \
+        '--memory-swap[the limit of memory and swap together]:SIZE:' \
+        '--pids-limit[how many processes and threads there may be]:N:' \
+        '--l3-cache-schema[the schema of Intel RDT'\''s L3 cache]:SCHEMA:' \
+        '--mem-bw-schema[the schema of Intel RDT'\''s memory bandwidth]:SCHEMA:' \
         '-h[show help]' \
         '--help[show help]' \
         '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
