@@ -19,7 +19,8 @@ use crate::runtime::SECCOMP_CACHE;
 use crate::signal::Signal;
 use crate::spawn::{self, Child, Started};
 use crate::spec::{Hook, Process, Spec};
-use crate::state::{ContainerDir, LockedDir, OciState, Phase, State, Status};
+use crate::state::{CgroupPlace, ContainerDir, LockedDir, OciState, Phase, State, Status};
+use crate::sub_cgroup::SubCgroup;
 use crate::{exec, freeze, gate, hooks};
 
 /// How long a command waits for another one on the same container.
@@ -60,6 +61,8 @@ pub struct ExecOptions {
     pub preserve_fds: u32,
     /// Whether a paused container is entered: the process then waits until it is resumed.
     pub ignore_paused: bool,
+    /// Where in the container's cgroup it runs.
+    pub cgroup: SubCgroup,
 }
 
 impl ExecOptions {
@@ -393,8 +396,11 @@ impl Container {
 }
 
 pub(crate) fn cgroup_of(state: &State) -> Cgroup {
-    let record: Vec<RecordedPath> = state
-        .cgroup
+    cgroup_at(&state.cgroup)
+}
+
+pub(crate) fn cgroup_at(places: &[CgroupPlace]) -> Cgroup {
+    let record: Vec<RecordedPath> = places
         .iter()
         .map(|place| RecordedPath {
             hierarchy: place.hierarchy.clone(),

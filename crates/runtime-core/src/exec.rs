@@ -3,21 +3,23 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use orlop_cgroups::Cgroup;
 use rustix::process::Pid;
 
 use crate::birth::Entering;
 use crate::compile::JoinOptions;
 use crate::console_socket::ConsoleSocket;
-use crate::container::{Container, ExecOptions, ExecProcess};
+use crate::container::{Container, ExecOptions, ExecProcess, cgroup_at};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::pid_file;
 use crate::plan::Plan;
 use crate::process_id::ProcessId;
 use crate::seccomp::Cache;
-use crate::spawn::{self, Inputs, Nature};
+use crate::spawn::{self, Child, Inputs, Nature};
 use crate::spec::Seccomp;
-use crate::state::State;
+use crate::state::CgroupPlace;
+use crate::sub_cgroup::{self, SubCgroup};
 
 pub(crate) fn run(
     container: &Container,
@@ -28,6 +30,7 @@ pub(crate) fn run(
     let state = container.record();
     let host = Host::probe_for_exec(&options.process)?;
     let seccomp = filter_of(container)?;
+    let places = options.cgroup.places(&state.cgroup)?;
     let join = JoinOptions {
         namespaces: state.new_namespaces | state.joined_namespaces,
         seccomp: seccomp.clone(),
@@ -35,7 +38,7 @@ pub(crate) fn run(
         no_new_keyring: !state.session_keyring,
         unnamed_keyring: false,
         stdio: [None; 3],
-        cgroup: v1_directories(state),
+        cgroup: v1_directories(&places),
         rootfs: Some(state.rootfs.clone()),
     };
     let plan = Plan::compile_exec(&options.process, &join, &host)?;
@@ -52,21 +55,22 @@ pub(crate) fn run(
         .transpose()?;
     let gone = || Error::NotRunning(state.id.clone());
     let target = first.open()?.ok_or_else(gone)?;
-    let cgroup = container.cgroup();
+    let cgroup = cgroup_at(&places);
     let inputs = Inputs {
         target: Some(target.as_fd()),
         filter: filter.as_deref(),
         ..Inputs::default()
     };
     let nature = Nature {
-        cgroup: (!state.cgroup.is_empty()).then_some(&cgroup),
+        cgroup: (!places.is_empty()).then_some(&cgroup),
         preserve_fds: options.preserve_fds,
     };
     let mut caller = Entering {
         console,
         terminal: None,
     };
-    let child = spawn::spawn(&plan, nature, &inputs, &mut caller)?;
+    let elsewhere = (options.cgroup == SubCgroup::Own).then_some((&places[..], first));
+    let child = enter(&plan, nature, &inputs, elsewhere, &mut caller)?;
     if let Some(socket) = pidfd_socket {
         socket.send(child.pidfd.as_fd(), "pidfd")?;
     }
@@ -81,9 +85,47 @@ pub(crate) fn run(
     })
 }
 
-fn v1_directories(state: &State) -> Vec<PathBuf> {
-    let v1 = state
-        .cgroup
+/// Starts the process; on v2, where a cgroup with children takes none, in that of the container's
+/// first process.
+fn enter(
+    plan: &Plan,
+    nature: Nature<'_>,
+    inputs: &Inputs<'_>,
+    elsewhere: Option<(&[CgroupPlace], ProcessId)>,
+    caller: &mut Entering,
+) -> Result<Child> {
+    match (spawn::spawn(plan, nature, inputs, caller), elsewhere) {
+        (Err(error), Some((places, first))) if is_busy(&error) => {
+            let cgroup = cgroup_of_first(places, first, &Host::probe()?).ok_or(error)?;
+            let nature = Nature {
+                cgroup: Some(&cgroup),
+                ..nature
+            };
+            spawn::spawn(plan, nature, inputs, caller)
+        }
+        (result, _) => result,
+    }
+}
+
+/// Whether a cgroup of v2 takes no process, since it has children (the "no internal processes"
+/// rule of cgroups(7)).
+fn is_busy(error: &Error) -> bool {
+    let busy = Some(rustix::io::Errno::BUSY.raw_os_error());
+    matches!(error, Error::System { error, .. } if error.raw_os_error() == busy)
+}
+
+/// The same places, with that of the container's first process in the unified hierarchy.
+fn cgroup_of_first(places: &[CgroupPlace], first: ProcessId, host: &Host) -> Option<Cgroup> {
+    let mut places = places.to_vec();
+    let unified = places
+        .iter_mut()
+        .find(|place| place.hierarchy == orlop_cgroups::UNIFIED)?;
+    unified.path = sub_cgroup::unified_of(first.pid(), host)?;
+    Some(cgroup_at(&places))
+}
+
+fn v1_directories(places: &[CgroupPlace]) -> Vec<PathBuf> {
+    let v1 = places
         .iter()
         .filter(|place| place.hierarchy != orlop_cgroups::UNIFIED);
     v1.map(|place| place.path.clone()).collect()

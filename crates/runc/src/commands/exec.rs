@@ -7,7 +7,7 @@ use orlop::{Container, ExecOptions};
 
 use super::exec_process::{self, Changes};
 use super::listen_fds::ListenFds;
-use super::{container, flags};
+use super::{container, exec_cgroup, flags};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -59,7 +59,7 @@ pub(super) const COMMAND: Command = Command {
         flags::PRESERVE_FDS,
         Flag::text(
             "cgroup",
-            "[CONTROLLER:]PATH",
+            "[CONTROLLERS:]PATH",
             "run in a cgroup below the container's; may be repeated",
         ),
         Flag::switch("ignore-paused", "go on when the container is paused"),
@@ -80,11 +80,10 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
 }
 
 fn execute(context: &Context, matches: &Matches) -> Result<u8, Failure> {
-    if !matches.all("cgroup").is_empty() {
-        return Err(Failure::new("--cgroup: not supported yet"));
-    }
+    let cgroup = exec_cgroup::choice(&matches.all("cgroup"))?;
     let container = container::load(context, matches)?;
     let mut options = ExecOptions::new(process(&container, matches)?);
+    options.cgroup = cgroup;
     let detach = matches.is_set("detach");
     options.console_socket = matches.path("console-socket");
     match (options.process.terminal, detach, &options.console_socket) {

@@ -8,6 +8,7 @@ mod event_pressure;
 mod event_stats;
 mod events;
 mod exec;
+mod exec_cgroup;
 mod exec_process;
 mod features;
 mod flags;

@@ -98,7 +98,7 @@ _orlop_runc() {
         '-c[add a capability; may be repeated]:CAPABILITY:' \
         '--cap[add a capability; may be repeated]:CAPABILITY:' \
         '--preserve-fds[pass N descriptors on, from 3 or what follows $LISTEN_FDS (default\: 0)]:N:' \
-        '--cgroup[run in a cgroup below the container'\''s; may be repeated]:[CONTROLLER:]PATH:' \
+        '--cgroup[run in a cgroup below the container'\''s; may be repeated]:[CONTROLLERS:]PATH:' \
         '--ignore-paused[go on when the container is paused]' \
         '-h[show help]' \
         '--help[show help]' \
