@@ -53,6 +53,7 @@ enum Existing {
     /// Only empty ones are taken.
     Claim,
     /// Whoever is in them belongs there.
+    #[cfg(feature = "systemd")]
     Share,
 }
 

@@ -6,8 +6,8 @@ mod common;
 
 use common::{Process, Scratch, has, own_path, read};
 use orlop_cgroups::{
-    Access, Bytes, Cgroup, Controller, DeviceKind, DeviceNumber, DeviceRate, DeviceRule, Error,
-    Layout, Limit, Limits, Micros, Mode,
+    Access, Bytes, Cgroup, Controller, DeviceKind, DeviceRate, DeviceRule, Error, Layout, Limit,
+    Limits, Micros, Mode,
 };
 
 fn create(layout: &Layout, limits: &Limits) -> Scratch {
@@ -244,17 +244,11 @@ fn a_pids_limit_stops_forks() {
 
 #[test]
 fn a_write_throttle_holds() {
-    use std::os::unix::fs::MetadataExt;
     let dir = std::env::current_dir().unwrap();
-    let number = std::fs::metadata(&dir).unwrap().dev();
-    let device = DeviceNumber {
-        major: rustix::fs::major(number),
-        minor: rustix::fs::minor(number),
-    };
-    if device.major == 0 {
+    let Some(device) = common::disk_of(&dir) else {
         eprintln!("skipped: the working directory is on no block device");
         return;
-    }
+    };
     for layout in common::views_with(&[Controller::Blkio]) {
         let mut limits = Limits::new();
         limits.blkio.write_bps = vec![DeviceRate {

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use orlop_cgroups::{Cgroup, CgroupPath, Controller, Layout, Mode, Signal, Version};
+use orlop_cgroups::{Cgroup, CgroupPath, Controller, DeviceNumber, Layout, Mode, Signal, Version};
 
 /// The v1 hierarchies of this host alone, or `None` where there are none.
 pub fn v1_view() -> Option<Layout> {
@@ -224,6 +224,25 @@ pub fn version_of(layout: &Layout) -> Vec<Version> {
         .iter()
         .map(orlop_cgroups::Hierarchy::version)
         .collect()
+}
+
+/// The disk that a directory is on; a partition counts as part of it.
+pub fn disk_of(dir: &Path) -> Option<DeviceNumber> {
+    use std::os::unix::fs::MetadataExt;
+    let number = fs::metadata(dir).unwrap().dev();
+    let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+    let whole = |device: &str| {
+        let (major, minor) = device.trim().split_once(':')?;
+        Some(DeviceNumber {
+            major: major.parse().ok()?,
+            minor: minor.parse().ok()?,
+        })
+    };
+    let sysfs = format!("/sys/dev/block/{major}:{minor}");
+    match fs::read_to_string(format!("{sysfs}/../dev")) {
+        Ok(disk) if Path::new(&sysfs).join("partition").exists() => whole(&disk),
+        _ => (major != 0).then_some(DeviceNumber { major, minor }),
+    }
 }
 
 pub fn exists(path: &Path) -> bool {
