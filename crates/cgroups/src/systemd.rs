@@ -15,6 +15,7 @@ mod bus;
 pub mod fuzzing;
 mod names;
 mod properties;
+mod property;
 mod start;
 mod wire;
 
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use names::{UnitName, UnitPath};
+pub use property::Property;
 
 use crate::cgroup::{Cgroup, RecordedPath};
 use crate::error::{Error, Result};

@@ -7,7 +7,7 @@ mod common;
 use std::process::Command;
 
 use common::{Process, read};
-use orlop_cgroups::systemd::{Systemd, Unit, UnitPath, is_running};
+use orlop_cgroups::systemd::{Property, Systemd, Unit, UnitPath, is_running};
 use orlop_cgroups::{
     Access, Bytes, Cgroup, DeviceKind, DeviceRule, Layout, Limit, Limits, Micros, Mode, Signal,
 };
@@ -150,6 +150,36 @@ fn a_scope_with_limits_is_started_updated_and_stopped() {
     systemd.stop(&unit.name).unwrap();
     unit.cgroup.destroy().unwrap();
     assert!(places.iter().all(|place| !place.path.exists()));
+}
+
+#[test]
+fn further_properties_are_the_units() {
+    let Some((mut systemd, layout)) = manager() else {
+        return;
+    };
+    let property = |name, text| Property::parse(name, text).unwrap();
+    let properties = [
+        property("TimeoutStopSec", "7"),
+        property("CollectMode", "'inactive-or-failed'"),
+        property("After", "['basic.target', 'network.target']"),
+        property("SendSIGHUP", "true"),
+    ];
+    let held = Held::new("sleep 60");
+    let start = |systemd: &mut Systemd, name, properties: &[_]| {
+        let pids = [held.0.id()];
+        systemd.start_scope_with(&layout, &own_unit(name), &pids, &Limits::new(), properties)
+    };
+    let unit = start(&mut systemd, "further", &properties).unwrap();
+    assert_eq!(show(&unit, "TimeoutStopUSec"), "7s");
+    assert_eq!(show(&unit, "CollectMode"), "inactive-or-failed");
+    assert_eq!(show(&unit, "SendSIGHUP"), "yes");
+    assert!(show(&unit, "After").contains("network.target"));
+    let error = start(&mut systemd, "unknown", &[property("NoSuchThing", "1")]);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("NoSuchThing"), "{error}");
+    systemd.stop(&unit.name).unwrap();
+    unit.cgroup.clear().unwrap();
+    drop(Process(held.0));
 }
 
 #[test]

@@ -2,14 +2,23 @@
 #![allow(clippy::expect_used)]
 
 use super::names::{UnitName, UnitPath};
-use super::wire::{self, FIXED_HEADER, Message};
+use super::property::Property;
+use super::wire::{self, FIXED_HEADER, Message, Value, Writer};
 use crate::fuzzing::is_plain;
 
-/// `slice:prefix:name`: what is accepted is a unit in its slice, and leads down.
+/// `slice:prefix:name`: what is accepted is a unit in its slice, and leads down. As
+/// the value of a property: what is accepted can be sent.
 pub fn unit(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
+    if let Ok(property) = Property::parse("TimeoutStopSec", text) {
+        assert!(matches!(property.value, Value::U64(_)));
+    }
+    if let Ok(property) = Property::parse("CollectMode", text) {
+        let mut body = Writer::default();
+        body.properties(&[("CollectMode", property.value)]);
+    }
     for user in [false, true] {
         let Ok(path) = UnitPath::parse(text, user) else {
             continue;

@@ -118,8 +118,10 @@ impl UnitPath {
         self.name.as_str().ends_with(".slice")
     }
 
-    /// The unit's directory below the manager's own: `a-b.slice` lies in `a.slice`.
-    pub(super) fn directory(&self) -> PathBuf {
+    /// The unit's directory below the manager's own, relative: `a-b.slice` lies in
+    /// `a.slice`.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
         if self.is_slice() {
             // Where a slice lies is in its own name.
             return slice_directory(self.name.as_str());

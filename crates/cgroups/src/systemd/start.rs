@@ -4,6 +4,7 @@ use std::io;
 
 use super::bus::Bus;
 use super::names::{UnitName, UnitPath};
+use super::property::Property;
 use super::wire::{self, Value};
 use super::{MANAGER, OBJECT, SERVICE, Systemd, Unit};
 use crate::cgroup::Cgroup;
@@ -31,6 +32,23 @@ impl Systemd {
         pids: &[u32],
         limits: &Limits,
     ) -> Result<Unit> {
+        self.start_scope_with(layout, unit, pids, limits, &[])
+    }
+
+    /// Starts a scope as [`Systemd::start_scope`] does, with further properties. One
+    /// that a limit stands for as well is as given here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Systemd::start_scope`]; systemd refuses properties that it does not know.
+    pub fn start_scope_with(
+        &mut self,
+        layout: &Layout,
+        unit: &UnitPath,
+        pids: &[u32],
+        limits: &Limits,
+        further: &[Property],
+    ) -> Result<Unit> {
         if unit.is_slice() {
             return Err(Error::InvalidPath {
                 path: unit.name().to_string(),
@@ -51,6 +69,11 @@ impl Systemd {
         ];
         properties.extend(dialect.accounting().map(|name| (name, Value::Bool(true))));
         properties.extend(dialect.properties(limits)?);
+        properties.extend(
+            further
+                .iter()
+                .map(|property| (property.name.as_str(), property.value.clone())),
+        );
         self.start(unit.name(), &properties)?;
         let filled = fill(layout, &path, pids, limits);
         filled

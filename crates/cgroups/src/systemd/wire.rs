@@ -8,27 +8,57 @@ pub(super) const MAX_MESSAGE: usize = 1 << 20;
 pub(super) const FIXED_HEADER: usize = 16;
 
 /// The value of a unit's property.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Str(String),
+    ObjectPath(String),
     Bool(bool),
+    Byte(u8),
+    I16(i16),
+    U16(u16),
+    I32(i32),
+    U32(u32),
+    I64(i64),
     U64(u64),
+    Double(f64),
     U32s(Vec<u32>),
     Bytes(Vec<u8>),
     /// Pairs of texts, `a(ss)`.
     Pairs(Vec<(String, String)>),
+    /// Values of one type, which is given by its signature.
+    Array(String, Vec<Value>),
 }
 
 impl Value {
-    fn signature(&self) -> &'static str {
-        match self {
+    pub(super) fn signature(&self) -> String {
+        let fixed = match self {
             Self::Str(_) => "s",
+            Self::ObjectPath(_) => "o",
             Self::Bool(_) => "b",
+            Self::Byte(_) => "y",
+            Self::I16(_) => "n",
+            Self::U16(_) => "q",
+            Self::I32(_) => "i",
+            Self::U32(_) => "u",
+            Self::I64(_) => "x",
             Self::U64(_) => "t",
+            Self::Double(_) => "d",
             Self::U32s(_) => "au",
             Self::Bytes(_) => "ay",
             Self::Pairs(_) => "a(ss)",
-        }
+            Self::Array(element, _) => return format!("a{element}"),
+        };
+        fixed.to_owned()
+    }
+}
+
+/// How values of a type with that signature are aligned.
+fn alignment(signature: &str) -> usize {
+    match signature.as_bytes().first() {
+        Some(b'y' | b'g' | b'v') => 1,
+        Some(b'n' | b'q') => 2,
+        Some(b'x' | b't' | b'd' | b'(' | b'{') => 8,
+        _ => 4,
     }
 }
 
@@ -97,14 +127,27 @@ impl Writer {
     }
 
     fn variant(&mut self, value: &Value) {
-        self.signature(value.signature());
+        self.signature(&value.signature());
+        self.value(value);
+    }
+
+    fn fixed<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.align(N);
+        self.bytes.extend(bytes);
+    }
+
+    fn value(&mut self, value: &Value) {
         match value {
-            Value::Str(text) => self.string(text),
+            Value::Str(text) | Value::ObjectPath(text) => self.string(text),
             Value::Bool(value) => self.boolean(*value),
-            Value::U64(value) => {
-                self.align(8);
-                self.bytes.extend(value.to_le_bytes());
-            }
+            Value::Byte(value) => self.fixed([*value]),
+            Value::I16(value) => self.fixed(value.to_le_bytes()),
+            Value::U16(value) => self.fixed(value.to_le_bytes()),
+            Value::I32(value) => self.fixed(value.to_le_bytes()),
+            Value::U32(value) => self.fixed(value.to_le_bytes()),
+            Value::I64(value) => self.fixed(value.to_le_bytes()),
+            Value::U64(value) => self.fixed(value.to_le_bytes()),
+            Value::Double(value) => self.fixed(value.to_le_bytes()),
             Value::U32s(list) => self.array(4, |w| list.iter().for_each(|value| w.u32(*value))),
             Value::Bytes(list) => self.array(1, |w| w.bytes.extend(list)),
             Value::Pairs(list) => self.array(8, |w| {
@@ -113,6 +156,9 @@ impl Writer {
                     w.string(first);
                     w.string(second);
                 }
+            }),
+            Value::Array(element, list) => self.array(alignment(element), |w| {
+                list.iter().for_each(|value| w.value(value));
             }),
         }
     }
