@@ -47,7 +47,7 @@ impl Caller for Birth<'_> {
 
     fn hook_point(&mut self, child: &Child) -> Result<Vec<u8>> {
         self.hooks_ran = true;
-        self.state.process = Some(ProcessId::of(child.pid)?);
+        self.state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
         let state = OciState::for_hooks(self.state, Status::Creating).to_json();
         hooks::run_all("prestart", &self.hooks.prestart, &state, self.bundle)?;
         hooks::run_all(

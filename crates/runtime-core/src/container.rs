@@ -21,7 +21,7 @@ use crate::spawn::{self, Child, Started};
 use crate::spec::{Hook, Process, Spec};
 use crate::state::{CgroupPlace, ContainerDir, LockedDir, OciState, Phase, State, Status};
 use crate::sub_cgroup::SubCgroup;
-use crate::{exec, freeze, gate, hooks};
+use crate::{exec, freeze, gate, hooks, unit};
 
 /// How long a command waits for another one on the same container.
 pub(crate) const LOCK_LIMIT: Duration = Duration::from_secs(30);
@@ -453,10 +453,13 @@ fn remove(dir: LockedDir, state: &State) -> Result<Vec<String>> {
         let may_have_more =
             state.new_namespaces & libc::CLONE_NEWPID as u32 == 0 || state.phase == Phase::Creating;
         if may_have_more {
-            clear(&cgroup)?;
-        } else {
-            cgroup.destroy()?;
+            cgroup.kill_all(orlop_cgroups::Signal::KILL)?;
         }
+        if let Some(unit) = &state.unit {
+            // Where its manager can't be asked, that one finds out by itself.
+            let _ = unit::stop(unit);
+        }
+        cgroup.destroy()?;
     }
     let poststop = if state.late_hooks {
         poststop_hooks(&dir)

@@ -9,6 +9,9 @@ pub const APPARMOR: bool = true;
 /// Whether `process.selinuxLabel` and `linux.mountLabel` are honoured.
 pub const SELINUX: bool = false;
 
+/// Whether cgroups can be units of systemd, of the system's manager and of a user's.
+pub const SYSTEMD: bool = cfg!(feature = "systemd");
+
 /// Whether mounts may have id maps of their own.
 pub const IDMAPPED_MOUNTS: bool = false;
 

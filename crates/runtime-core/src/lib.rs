@@ -43,6 +43,7 @@ mod state;
 mod sub_cgroup;
 mod sys;
 mod time;
+mod unit;
 mod update;
 
 pub use bundle::Bundle;

@@ -26,6 +26,7 @@ pub struct Options {
     pub(crate) stdio: [Option<usize>; 3],
     pub(crate) given_namespaces: Vec<(u32, usize)>,
     pub(crate) no_cgroup: bool,
+    pub(crate) systemd_cgroup: bool,
     /// Limits in place of `linux.resources`.
     pub(crate) limits: Option<orlop_cgroups::Limits>,
     /// Whether `/dev` stays as it is: no devices or links are made.
@@ -51,6 +52,7 @@ impl Options {
             stdio: [None; 3],
             given_namespaces: Vec::new(),
             no_cgroup: false,
+            systemd_cgroup: false,
             limits: None,
             no_devices: false,
             root_attr: 0,
@@ -84,6 +86,14 @@ impl Options {
     #[must_use]
     pub fn preserve_fds(mut self, count: u32) -> Self {
         self.preserve_fds = count;
+        self
+    }
+
+    /// Makes the container's cgroup a transient scope of systemd (feature `systemd`), which its
+    /// `linux.cgroupsPath` names as `slice:prefix:name`.
+    #[must_use]
+    pub fn systemd_cgroup(mut self, systemd_cgroup: bool) -> Self {
+        self.systemd_cgroup = systemd_cgroup;
         self
     }
 

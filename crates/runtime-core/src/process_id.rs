@@ -1,14 +1,16 @@
-//! Which process is meant, in a form that outlives the caller: pid and start time.
+//! Which process is meant, in a form that outlives the caller: pid, start time, and what the kernel
+//! itself counts processes by.
 //!
-//! The kernel gives a pid to another process as soon as its last owner is reaped. Together with
-//! the moment of its start it names one process until the machine restarts.
+//! The kernel gives a pid to another process as soon as its last owner is reaped. The moment of
+//! its start tells two owners apart, but for those of one clock tick (10 ms). Since Linux 6.9 a
+//! pidfd is a file of pidfs, and no two processes ever have the same one.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -18,7 +20,7 @@ use crate::poll::poll_until;
 use crate::signal::Signal;
 use crate::sys;
 
-/// A process, by pid and by when it started.
+/// A process, by what only it has until the machine restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ProcessId {
@@ -26,6 +28,9 @@ pub(crate) struct ProcessId {
     pid: i32,
     /// Clock ticks since the machine started: field 22 of `/proc/<pid>/stat`.
     start_time: u64,
+    /// The inode of its pidfd, where there is a pidfs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inode: Option<u64>,
 }
 
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
@@ -38,15 +43,16 @@ fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error>
 }
 
 impl ProcessId {
-    /// The process that has this pid now.
+    /// The process that has this pid and pidfd: a child that was not reaped.
     ///
     /// # Errors
     /// When there is none, or `/proc` can't be read.
-    pub(crate) fn of(pid: i32) -> Result<Self> {
+    pub(crate) fn of(pid: i32, pidfd: BorrowedFd<'_>) -> Result<Self> {
         match Stat::read(pid)? {
             Some(stat) => Ok(Self {
                 pid,
                 start_time: stat.start_time,
+                inode: inode_of(pidfd)?,
             }),
             None => Err(Error::system(format!("look at process {pid}"), Errno::SRCH)),
         }
@@ -59,6 +65,13 @@ impl ProcessId {
 
     /// Whether the process still runs: neither gone, nor a zombie, nor its pid another's.
     pub(crate) fn alive(self) -> Result<bool> {
+        match self.inode {
+            Some(_) => Ok(self.open()?.is_some()),
+            None => self.has_stat(),
+        }
+    }
+
+    fn has_stat(self) -> Result<bool> {
         let stat = Stat::read(self.pid)?;
         Ok(stat.is_some_and(|stat| stat.start_time == self.start_time && !stat.is_dead()))
     }
@@ -77,8 +90,21 @@ impl ProcessId {
             }
         };
         // The descriptor was opened by number: only now is it sure whose number that is.
-        Ok(self.alive()?.then_some(pidfd))
+        let is_it = match self.inode {
+            Some(_) => {
+                inode_of(pidfd.as_fd())? == self.inode && !wait_exit(pidfd.as_fd(), Duration::ZERO)?
+            }
+            None => self.has_stat()?,
+        };
+        Ok(is_it.then_some(pidfd))
     }
+}
+
+/// The inode of a pidfd that is a file of pidfs; what pidfds were before have no type of file.
+fn inode_of(pidfd: BorrowedFd<'_>) -> Result<Option<u64>> {
+    let stat = rustix::fs::fstat(pidfd).context(|| "look at a pidfd".to_owned())?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    Ok(is_file.then_some(stat.st_ino))
 }
 
 /// Sends a signal to the process that the descriptor stands for. `false` when it is gone.
@@ -225,19 +251,26 @@ mod tests {
         sleeper.child.wait().unwrap();
         assert!(!id.alive().unwrap());
         assert!(!send_signal(pidfd.as_fd(), "KILL".parse().unwrap()).unwrap());
-        assert!(ProcessId::of(id.pid()).is_err());
+        assert!(ProcessId::of(id.pid(), pidfd.as_fd()).is_err());
     }
 
     #[test]
     fn another_process_with_the_pid_is_not_the_same() {
         let sleeper = Sleeper::new();
         let id = sleeper.id;
-        let other = ProcessId {
+        let earlier = ProcessId {
             start_time: id.start_time - 1,
+            inode: None,
             ..id
         };
-        assert!(!other.alive().unwrap());
-        assert!(other.open().unwrap().is_none());
+        let same_tick = ProcessId {
+            inode: Some(u64::MAX),
+            ..id
+        };
+        for other in [earlier, same_tick] {
+            assert!(!other.alive().unwrap());
+            assert!(other.open().unwrap().is_none());
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use orlop_cgroups::{Cgroup, Mode};
+use orlop_cgroups::{Cgroup, Mode, RecordedPath};
 
 use crate::birth::Birth;
 use crate::bundle::Bundle;
@@ -18,7 +18,7 @@ use crate::process_id::ProcessId;
 use crate::seccomp::{Cache, Filter};
 use crate::spawn::{self, Child, Inputs, Nature, Program};
 use crate::state::{CgroupPlace, FileId, LockedDir, OciState, Phase, State, StateRoot, Status};
-use crate::{gate, hooks, pid_file};
+use crate::{gate, hooks, pid_file, unit};
 
 /// Where the compiled filters of a state root lie; no container can have this name.
 pub(crate) const SECCOMP_CACHE: &str = "@seccomp";
@@ -65,6 +65,8 @@ pub struct CreateOptions {
     /// Whether the container waits at its gate for a `start` from another process. Without it
     /// only the [`Container`] that [`Runtime::create`] returns can start it, a little faster.
     pub gate: bool,
+    /// See [`Options::systemd_cgroup`].
+    pub systemd_cgroup: bool,
 }
 
 impl CreateOptions {
@@ -81,6 +83,7 @@ impl CreateOptions {
             no_pivot: false,
             no_new_keyring: false,
             gate: true,
+            systemd_cgroup: false,
         }
     }
 }
@@ -117,6 +120,8 @@ impl Runtime {
         let console = connect(options.console_socket.as_deref())?;
         let pidfd_socket = connect(options.pidfd_socket.as_deref())?;
         let filter = self.filter(&plan)?;
+        let unit = plan.cgroup.as_ref().and_then(|cgroup| cgroup.unit.as_ref());
+        let unit = unit.map(unit::prepare).transpose()?;
         let claim = self.root.claim(&options.id)?;
         let making = Making {
             options: &options,
@@ -130,11 +135,12 @@ impl Runtime {
             true => None,
             false => Some(making.bear(None)?),
         };
-        let state = first_state(&options, &bundle, &plan, &host)?;
+        let state = first_state(&making, unit.as_ref())?;
         // Written down before anything else is made, so that whoever comes after can clean up.
         let mut creation = Creation {
             dir: Some(claim.record(&state)?),
             cgroup: None,
+            unit,
             hooks_ran: false,
         };
         let made_for = state.clone();
@@ -220,7 +226,8 @@ fn compile(bundle: &Bundle, options: &CreateOptions, host: &Host) -> Result<Plan
         .no_pivot(options.no_pivot)
         .no_new_keyring(options.no_new_keyring)
         .preserve_fds(options.preserve_fds)
-        .gate(options.gate);
+        .gate(options.gate)
+        .systemd_cgroup(options.systemd_cgroup);
     let plan = Plan::compile(&bundle.spec, &compile_options, host)?;
     #[cfg(feature = "failpoints")]
     let plan = plan.with_fault(crate::failpoint::Fault::from_env());
@@ -264,11 +271,23 @@ impl Making<'_> {
         Child::bear(self.plan, nature)
     }
 
-    fn cgroup(&self) -> Result<Option<Cgroup>> {
-        let planned = self.plan.cgroup.as_ref();
-        let made = planned
-            .map(|planned| Cgroup::create(&self.host.cgroups, &planned.path, &planned.limits));
-        Ok(made.transpose()?)
+    /// Makes the cgroup; what it returns holds a unit until the container's own process is in it.
+    fn make_cgroup(
+        &self,
+        cgroup: &mut Option<Cgroup>,
+        unit: &mut Option<unit::Prepared>,
+    ) -> Result<Option<unit::Holder>> {
+        let Some(planned) = &self.plan.cgroup else {
+            return Ok(None);
+        };
+        let (layout, limits) = (&self.host.cgroups, &planned.limits);
+        let Some(unit) = unit else {
+            *cgroup = Some(Cgroup::create(layout, &planned.path, limits)?);
+            return Ok(None);
+        };
+        let (made, holder) = unit.start(layout, limits)?;
+        *cgroup = Some(made);
+        Ok(Some(holder))
     }
 }
 
@@ -283,6 +302,7 @@ struct Made {
 struct Creation {
     dir: Option<LockedDir>,
     cgroup: Option<Cgroup>,
+    unit: Option<unit::Prepared>,
     hooks_ran: bool,
 }
 
@@ -301,15 +321,19 @@ impl Creation {
             filter,
             ..
         } = *making;
-        let Some(dir) = &self.dir else {
+        let Self {
+            dir, cgroup, unit, ..
+        } = self;
+        let Some(dir) = dir else {
             return Err(Error::NotFound(options.id.clone()));
         };
         dir.save_config(&bundle.config)?;
+        let mut holder = None;
         let mut child = match early {
             Some(child) => child,
             None => {
-                self.cgroup = making.cgroup()?;
-                making.bear(self.cgroup.as_ref())?
+                holder = making.make_cgroup(cgroup, unit)?;
+                making.bear(cgroup.as_ref())?
             }
         };
         let listener = if options.gate {
@@ -324,7 +348,7 @@ impl Creation {
         };
         child.instruct(plan, &Program::new(plan, filter)?, &inputs)?;
         if !making.is_born_in_cgroup() {
-            self.cgroup = making.cgroup()?;
+            holder = making.make_cgroup(cgroup, unit)?;
         }
         child.cgroup_is_made(plan)?;
         let mut caller = Birth {
@@ -336,12 +360,13 @@ impl Creation {
             hooks_ran: false,
         };
         let followed = child.follow(plan, &mut caller);
+        drop(holder);
         let terminal = caller.terminal.take();
         self.hooks_ran = caller.hooks_ran;
         followed?;
         let (device, inode) = spawn::init_identity()?;
         state.phase = Phase::Created;
-        state.process = Some(ProcessId::of(child.pid)?);
+        state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
         state.init_file = Some(FileId { device, inode });
         dir.write_state(&state)?;
         Ok(Made {
@@ -378,6 +403,9 @@ impl Drop for Creation {
     fn drop(&mut self) {
         if let Some(cgroup) = self.cgroup.take() {
             let _ = cgroup.kill_all(orlop_cgroups::Signal::KILL);
+            if let Some(unit) = &self.unit {
+                let _ = unit::stop(&unit.record());
+            }
             let _ = cgroup.destroy();
         }
         if let Some(dir) = self.dir.take() {
@@ -387,12 +415,14 @@ impl Drop for Creation {
 }
 
 /// The record of a container of which nothing is made yet: it names what will be.
-fn first_state(
-    options: &CreateOptions,
-    bundle: &Bundle,
-    plan: &Plan,
-    host: &Host,
-) -> Result<State> {
+fn first_state(making: &Making<'_>, unit: Option<&unit::Prepared>) -> Result<State> {
+    let Making {
+        options,
+        bundle,
+        plan,
+        host,
+        ..
+    } = *making;
     let rootfs = plan.rootfs.as_deref().unwrap_or(Path::new("/"));
     let mut state = State::new(
         options.id.clone(),
@@ -410,13 +440,19 @@ fn first_state(
         && hooks.poststart.is_empty()
         && hooks.poststop.is_empty());
     if let Some(cgroup) = &plan.cgroup {
-        let places = Cgroup::plan_paths(&host.cgroups, &cgroup.path).into_iter();
-        state.cgroup = places
-            .map(|place| CgroupPlace {
-                hierarchy: place.hierarchy,
-                path: place.path,
-            })
-            .collect();
+        state.cgroup = places(match unit {
+            Some(unit) => unit.locate(&host.cgroups)?,
+            None => Cgroup::plan_paths(&host.cgroups, &cgroup.path),
+        });
+        state.unit = unit.map(unit::Prepared::record);
     }
     Ok(state)
+}
+
+fn places(paths: Vec<RecordedPath>) -> Vec<CgroupPlace> {
+    let places = paths.into_iter().map(|place| CgroupPlace {
+        hierarchy: place.hierarchy,
+        path: place.path,
+    });
+    places.collect()
 }

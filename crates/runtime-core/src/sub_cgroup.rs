@@ -68,7 +68,8 @@ fn below(own: &Path, path: &Path) -> Result<PathBuf> {
             return Err(Error::invalid("cgroup", message));
         }
     }
-    Ok(own.join(added))
+    // Joined with nothing, a path would end in a slash.
+    Ok(own.iter().chain(added.iter()).collect())
 }
 
 /// The directory in the unified hierarchy of the cgroup that a process is in.

@@ -10,6 +10,7 @@ use crate::container::{Container, LOCK_LIMIT};
 use crate::error::{Error, Result};
 use crate::spec::{BlockIo, Cpu, Memory, Resources, ThrottleDevice, WeightDevice};
 use crate::state::Status;
+use crate::unit::{self, UnitRecord};
 
 impl Container {
     /// Gives a container that runs, is paused or waits for its start other limits. What is absent
@@ -49,7 +50,7 @@ impl Container {
             } = convert_limits(&to_write(&before, resources, &after), cgroup.mode())?;
             // They are what they were made to be, which may be more than the configuration says.
             limits.devices = None;
-            apply(&cgroup, &limits)?;
+            apply(cgroup, &limits, container.state.unit.as_ref())?;
             container.save_resources(&after)?;
             Ok(passed_over)
         })
@@ -66,11 +67,12 @@ impl Container {
     }
 }
 
-fn apply(cgroup: &Cgroup, limits: &Limits) -> Result<()> {
-    if *limits == Limits::default() {
-        return Ok(());
+fn apply(cgroup: Cgroup, limits: &Limits, unit: Option<&UnitRecord>) -> Result<()> {
+    match unit {
+        _ if *limits == Limits::default() => Ok(()),
+        Some(unit) => unit::update(unit, cgroup, limits),
+        None => Ok(cgroup.update(limits)?),
     }
-    Ok(cgroup.update(limits)?)
 }
 
 /// A configuration with other resources; all else in it stays, known or not.

@@ -69,11 +69,6 @@ pub(super) fn create_options(
     context: &Context,
     matches: &Matches,
 ) -> Result<CreateOptions, Failure> {
-    if context.systemd_cgroup {
-        return Err(Failure::new(
-            "--systemd-cgroup: not supported yet; without it cgroups are made directly",
-        ));
-    }
     let bundle = matches.path("bundle").unwrap_or_else(|| PathBuf::from("."));
     let mut options = CreateOptions::new(id(matches)?, bundle);
     options.console_socket = matches.path("console-socket");
@@ -82,6 +77,7 @@ pub(super) fn create_options(
     let sockets = ListenFds::from_env();
     options.preserve_fds = sockets.count + matches.number("preserve-fds");
     options.env = sockets.env;
+    options.systemd_cgroup = context.systemd_cgroup;
     options.no_pivot = matches.is_set("no-pivot");
     options.no_new_keyring = matches.is_set("no-new-keyring");
     Ok(options)

@@ -125,9 +125,9 @@ fn linux() -> Linux {
         cgroup: Cgroup {
             v1: true,
             v2: true,
-            systemd: false,
-            systemd_user: false,
-            rdma: false,
+            systemd: features::SYSTEMD,
+            systemd_user: features::SYSTEMD,
+            rdma: true,
         },
         seccomp: Seccomp {
             enabled: seccomp::ENABLED,

@@ -40,7 +40,8 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
         .id(id(matches, &bundle).parse()?)
         .no_pivot(matches.is_set("no-pivot"))
         .no_new_keyring(matches.is_set("no-new-keyring"))
-        .preserve_fds(matches.number("preserve-fds"));
+        .preserve_fds(matches.number("preserve-fds"))
+        .systemd_cgroup(context.systemd_cgroup);
     let plan = Plan::compile(&Bundle::open(&bundle)?.spec, &options, &Host::probe()?)?;
     container::warn(context, plan.warnings());
     match matches.text("format").as_deref() {

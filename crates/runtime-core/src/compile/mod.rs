@@ -11,6 +11,7 @@ mod process;
 mod resources;
 mod rootfs;
 mod sysctl;
+mod unit;
 mod unsupported;
 
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use orlop_cgroups::{Access, Cgroup, CgroupPath, DeviceKind, DeviceRule, Limits, Version};
 
-use super::{Compiler, limits};
+use super::{Compiler, limits, unit};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::CgroupPlan;
@@ -37,7 +37,8 @@ pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> 
     };
     let path = compiler.linux.cgroups_path.as_deref().unwrap_or_default();
     let has_limits = limits != Limits::default();
-    let is_asked_for = has_limits || compiler.options.limits.is_some();
+    let is_asked_for =
+        has_limits || compiler.options.limits.is_some() || compiler.options.systemd_cgroup;
     if compiler.options.no_cgroup || (confined && !is_asked_for) {
         return Ok(None);
     }
@@ -49,6 +50,9 @@ pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> 
         let mut rules = limits.devices.take().unwrap_or_default();
         rules.extend(device_rules(asked.map_or(&[], |asked| &asked.devices))?);
         limits.devices = Some(rules);
+    }
+    if compiler.options.systemd_cgroup {
+        return as_unit(compiler, path, limits, confined).map(Some);
     }
     let default_path = compiler.options.id.as_ref().map(|id| format!("/{id}"));
     let path = match (path, default_path) {
@@ -63,13 +67,35 @@ pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> 
     };
     if !path.starts_with('/') && path.contains(':') {
         let message = format!(
-            "{path:?} names a systemd slice and scope, which is not supported yet; name a path"
+            "{path:?} names a slice and a scope of systemd: ask for systemd's cgroups, or name a path"
         );
         return Err(Error::invalid("linux.cgroupsPath", message));
     }
     let path = CgroupPath::new(&path)
         .map_err(|error| Error::invalid("linux.cgroupsPath", error.to_string()))?;
-    Ok(Some(CgroupPlan { path, limits }))
+    let unit = None;
+    Ok(Some(CgroupPlan { path, limits, unit }))
+}
+
+/// Annotations that start with this set properties of the unit.
+const UNIT_PROPERTY: &str = "org.systemd.property.";
+
+fn as_unit(
+    compiler: &mut Compiler<'_>,
+    path: &str,
+    limits: Limits,
+    of_user: bool,
+) -> Result<CgroupPlan> {
+    let (path, unit) = unit::unit(path, compiler.options.id.as_ref(), of_user)?;
+    for name in compiler.spec.annotations.keys() {
+        if name.starts_with(UNIT_PROPERTY) {
+            compiler.build.warn(format!(
+                "annotations.{name} is passed over: not supported yet"
+            ));
+        }
+    }
+    let unit = Some(unit);
+    Ok(CgroupPlan { path, limits, unit })
 }
 
 /// Devices that every container may use, whatever the list says: kind, major, minor, access.

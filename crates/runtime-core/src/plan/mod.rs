@@ -78,6 +78,17 @@ pub(crate) struct IdMaps {
 pub(crate) struct CgroupPlan {
     pub path: CgroupPath,
     pub limits: Limits,
+    /// The unit of systemd that it is, if it is one.
+    pub unit: Option<UnitPlan>,
+}
+
+/// A unit of systemd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnitPlan {
+    /// `slice:prefix:name`.
+    pub text: String,
+    /// Whether it is one of the caller's own manager.
+    pub of_user: bool,
 }
 
 /// A resource limit, raised by the caller before init sets it.

@@ -18,6 +18,8 @@
 //! ```
 
 mod channel;
+#[cfg(feature = "systemd")]
+mod holder;
 mod prepare;
 mod program;
 
@@ -37,6 +39,8 @@ use crate::sys::{self, BEFORE_INIT, Birth, Shared, clone_init};
 use channel::Channel;
 
 pub(crate) use channel::{Message, receive, send_continue};
+#[cfg(feature = "systemd")]
+pub(crate) use holder::Holder;
 pub(crate) use prepare::check_rootfs;
 pub(crate) use program::{Program, init_identity};
 

@@ -12,6 +12,7 @@ use crate::error::{Context, Error, Result};
 use crate::id::ContainerId;
 use crate::process_id::ProcessId;
 use crate::time::rfc3339;
+use crate::unit::UnitRecord;
 
 /// The form of the record that this version writes, and the only one that it reads.
 const VERSION: u32 = 1;
@@ -91,6 +92,9 @@ pub(crate) struct State {
     pub(crate) no_pivot: bool,
     /// Whether its configuration has hooks that run after its creation.
     pub(crate) late_hooks: bool,
+    /// The unit of systemd that its cgroup is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<UnitRecord>,
     /// Whether it was paused before it was started: then `start` asks the kernel whether it still
     /// is, which costs every other container nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -124,6 +128,7 @@ impl State {
             session_keyring: false,
             no_pivot: false,
             late_hooks: false,
+            unit: None,
             paused_early: false,
         })
     }

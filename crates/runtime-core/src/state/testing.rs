@@ -57,7 +57,10 @@ pub(crate) struct Sleeper {
 impl Sleeper {
     pub(crate) fn new() -> Self {
         let child = Command::new("sleep").arg("1000").spawn().unwrap();
-        let id = ProcessId::of(child.id().try_into().unwrap()).unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let number = rustix::process::Pid::from_raw(pid).unwrap();
+        let pidfd = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty());
+        let id = ProcessId::of(pid, pidfd.unwrap().as_fd()).unwrap();
         Self { child, id }
     }
 

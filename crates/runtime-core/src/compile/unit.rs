@@ -1,0 +1,96 @@
+//! The cgroup of a container as a unit of systemd.
+
+use orlop_cgroups::CgroupPath;
+
+use crate::error::Result;
+use crate::id::ContainerId;
+use crate::plan::UnitPlan;
+
+/// What runc and all of its callers call the scope of a container that asks for no name.
+#[cfg(feature = "systemd")]
+const DEFAULT_PREFIX: &str = "runc";
+
+/// The unit that `linux.cgroupsPath` names, `slice:prefix:name`, or the default one for this id.
+///
+/// Its path is below the system's manager; where a user's manager keeps it, only that one knows.
+#[cfg(feature = "systemd")]
+pub(super) fn unit(
+    path: &str,
+    id: Option<&ContainerId>,
+    of_user: bool,
+) -> Result<(CgroupPath, UnitPlan)> {
+    use crate::error::Error;
+
+    let text = match (path, id) {
+        ("", Some(id)) => format!(":{DEFAULT_PREFIX}:{id}"),
+        ("", None) => {
+            return Err(Error::invalid(
+                "linux.cgroupsPath",
+                "missing; a unit of systemd needs a name",
+            ));
+        }
+        (path, _) => path.to_owned(),
+    };
+    if text.split(':').count() != 3 {
+        let message = format!(
+            "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, \
+             got {text:?} instead"
+        );
+        return Err(Error::invalid("linux.cgroupsPath", message));
+    }
+    let invalid =
+        |error: orlop_cgroups::Error| Error::invalid("linux.cgroupsPath", error.to_string());
+    let unit = orlop_cgroups::systemd::UnitPath::parse(&text, of_user).map_err(invalid)?;
+    let path = CgroupPath::new(&directory(unit.slice(), unit.name().as_str())).map_err(invalid)?;
+    Ok((path, UnitPlan { text, of_user }))
+}
+
+/// `a-b.slice` lies in `a.slice`; the root slice, `-.slice`, in nothing.
+#[cfg(feature = "systemd")]
+fn directory(slice: &str, name: &str) -> String {
+    let stem = slice.strip_suffix(".slice").unwrap_or_default();
+    let mut path = String::from("/");
+    if stem != "-" {
+        for (at, _) in stem.match_indices('-') {
+            path.push_str(&format!("{}.slice/", &stem[..at]));
+        }
+        path.push_str(&format!("{slice}/"));
+    }
+    path + name
+}
+
+/// As with the feature `systemd`, without which there are no units.
+#[cfg(not(feature = "systemd"))]
+pub(super) fn unit(_: &str, _: Option<&ContainerId>, _: bool) -> Result<(CgroupPath, UnitPlan)> {
+    Err(crate::error::Error::invalid(
+        "linux.cgroupsPath",
+        "this build makes no systemd units: build the library with its feature `systemd`",
+    ))
+}
+
+#[cfg(all(test, feature = "systemd"))]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Result<String> {
+        let id: ContainerId = "c1".parse()?;
+        unit(text, Some(&id), false).map(|(path, _)| path.to_string())
+    }
+
+    #[test]
+    fn units_lie_in_their_slices() {
+        for (text, expected) in [
+            ("", "/system.slice/runc-c1.scope"),
+            ("::x", "/system.slice/x.scope"),
+            ("a-b.slice:cri:x", "/a.slice/a-b.slice/cri-x.scope"),
+            ("-.slice:p:x", "/p-x.scope"),
+        ] {
+            assert_eq!(path(text).unwrap(), expected, "{text}");
+        }
+        for bad in ["/a/b", "a", "a:b", "a:b:c:d"] {
+            let error = path(bad).unwrap_err().to_string();
+            assert!(error.contains("of format \"slice:prefix:name\""), "{error}");
+        }
+        assert!(path("x:y:z").is_err());
+    }
+}
