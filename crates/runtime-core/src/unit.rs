@@ -127,6 +127,12 @@ mod without {
     #[derive(Debug)]
     pub(crate) enum Holder {}
 
+    impl Drop for Holder {
+        fn drop(&mut self) {
+            match *self {}
+        }
+    }
+
     fn missing<T>() -> Result<T> {
         let message = "the container is a unit of systemd, and this build has not the feature \
                        `systemd` of the library"

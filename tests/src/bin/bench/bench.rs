@@ -8,6 +8,7 @@ use crate::samples::Budget;
 use orlop_tests::view::{Cgroups, View, has_v1};
 use orlop_tests::{Bundle, TempDir, locate};
 use rustix::mount::{MountFlags, mount};
+use serde_json::json;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub(crate) struct Bench {
     pub(crate) short: PathBuf,
     /// A bundle that sleeps.
     pub(crate) long: PathBuf,
+    /// A bundle like those of an engine: see [`engine`].
+    pub(crate) engine: PathBuf,
     pub(crate) tools: Tools,
     pub(crate) view: Cgroups,
     quick: bool,
@@ -73,7 +76,8 @@ impl Bench {
         let short = Bundle::create(&scratch.path().join("short"))?;
         let long = Bundle::create(&scratch.path().join("long"))?.args(&["sleep", "3600"]);
         long.write()?;
-        for bundle in [&short, &long] {
+        let engine = engine(scratch.path())?;
+        for bundle in [&short, &long, &engine] {
             let program = bundle.rootfs().join("bin/true");
             fs::remove_file(&program)?;
             fs::copy(&tools.nothing, &program)?;
@@ -84,6 +88,7 @@ impl Bench {
             driver,
             short: short.path().to_path_buf(),
             long: long.path().to_path_buf(),
+            engine: engine.path().to_path_buf(),
             tools,
             view,
             quick: options.quick,
@@ -124,6 +129,35 @@ impl Bench {
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
+}
+
+/// A container as engines make it: a filter of their default's size, a user namespace, 20 bind
+/// mounts, and limits.
+fn engine(folder: &Path) -> io::Result<Bundle> {
+    const PROFILE: &str =
+        include_str!("../../../../crates/runtime-core/src/seccomp/testdata/large.json");
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+    let mut bundle = Bundle::create(&folder.join("engine"))?
+        .args(&["true"])
+        .set("/linux/namespaces/-", json!({"type": "user"}))
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .set("/linux/seccomp", serde_json::from_str(PROFILE)?)
+        .set("/linux/resources/memory", json!({"limit": 256 << 20}))
+        .set("/linux/resources/pids", json!({"limit": 100}));
+    let volumes = folder.join("volumes");
+    fs::create_dir(&volumes)?;
+    for n in 0..20 {
+        let source = volumes.join(n.to_string());
+        fs::create_dir(&source)?;
+        let volume = json!({
+            "destination": format!("/volumes/{n}"), "type": "bind", "source": source,
+            "options": ["rbind", "rprivate", if n % 2 == 0 { "rw" } else { "ro" }],
+        });
+        bundle = bundle.set("/mounts/-", volume);
+    }
+    bundle.write()?;
+    Ok(bundle)
 }
 
 impl Tools {

@@ -18,7 +18,8 @@ const ID: &str = "orlop-t-bench";
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn cycle(bench: &mut Bench) -> Row {
-    let (entries, notes) = race_cycles(bench, bench.length(15, 10), Duration::ZERO);
+    let bundle = bench.short.clone();
+    let (entries, notes) = race_cycles(bench, &bundle, bench.length(15, 10), Duration::ZERO);
     Row {
         key: "cycle",
         title: "create + start + delete -f, back to back",
@@ -30,7 +31,8 @@ pub(super) fn cycle(bench: &mut Bench) -> Row {
 }
 
 pub(super) fn cycle_with_pauses(bench: &mut Bench) -> Row {
-    let (entries, notes) = race_cycles(bench, bench.length(10, 6), PAUSE);
+    let bundle = bench.short.clone();
+    let (entries, notes) = race_cycles(bench, &bundle, bench.length(10, 6), PAUSE);
     Row {
         key: "paused",
         title: "create + start + delete -f, 20 ms pauses between",
@@ -41,10 +43,33 @@ pub(super) fn cycle_with_pauses(bench: &mut Bench) -> Row {
     }
 }
 
-fn race_cycles(bench: &mut Bench, length: Length, pause: Duration) -> (Vec<Entry>, Vec<Note>) {
+pub(super) fn engine(bench: &mut Bench) -> Row {
+    let bundle = bench.engine.clone();
+    let length = bench.length(8, 6);
+    let (entries, mut notes) = race_cycles(bench, &bundle, length, Duration::ZERO);
+    notes.push(Note::Remark(
+        "Each contestant may keep what it has compiled of the filter from one container to the next."
+            .to_owned(),
+    ));
+    Row {
+        key: "engine",
+        title: "the same as an engine makes it: large filter, user namespace, 20 bind mounts, limits",
+        unit: Unit::Milliseconds,
+        budget: bench.part_of_crun(0.30),
+        entries,
+        notes,
+    }
+}
+
+fn race_cycles(
+    bench: &mut Bench,
+    bundle: &Path,
+    length: Length,
+    pause: Duration,
+) -> (Vec<Entry>, Vec<Note>) {
     let runtimes = bench.runtimes();
     let takers: Vec<&Contestant> = runtimes.iter().collect();
-    let bundle = bench.short.to_string_lossy().into_owned();
+    let bundle = bundle.to_string_lossy().into_owned();
     let mut parts: BTreeMap<String, [Vec<f64>; 3]> = BTreeMap::new();
     let (entries, mut notes) = race(&mut bench.driver, &takers, length, |driver, contestant| {
         let lines = [

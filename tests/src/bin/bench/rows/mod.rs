@@ -11,9 +11,10 @@ use crate::samples::Row;
 /// A row's name for `--only`, and how it is measured.
 type Measure = (&'static str, fn(&mut Bench) -> Row);
 
-const ROWS: [Measure; 10] = [
+const ROWS: [Measure; 11] = [
     ("cycle", commands::cycle),
     ("paused", commands::cycle_with_pauses),
+    ("engine", commands::engine),
     ("run", commands::run),
     ("exec", commands::exec),
     ("library", library::against_floor),
