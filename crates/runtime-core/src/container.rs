@@ -299,11 +299,10 @@ impl Container {
 
     fn process(&self) -> Result<ProcessId> {
         let not_running = || Error::NotRunning(self.state.id.clone());
-        let process = self.state.process.ok_or_else(not_running)?;
-        if process.alive()? && self.state.is_of_this_boot()? {
-            Ok(process)
-        } else {
-            Err(not_running())
+        // As the status has it: what has let go of its program is stopped, and on its way out.
+        match self.dir.status(&self.state, || Ok(false))? {
+            Status::Stopped | Status::Creating => Err(not_running()),
+            _ => self.state.process.ok_or_else(not_running),
         }
     }
 

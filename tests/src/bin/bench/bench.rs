@@ -150,6 +150,8 @@ fn engine(folder: &Path) -> io::Result<Bundle> {
     for n in 0..20 {
         let source = volumes.join(n.to_string());
         fs::create_dir(&source)?;
+        // An engine owns its root file systems as the container's root; this one is the host's.
+        fs::create_dir_all(bundle.rootfs().join("volumes").join(n.to_string()))?;
         let volume = json!({
             "destination": format!("/volumes/{n}"), "type": "bind", "source": source,
             "options": ["rbind", "rprivate", if n % 2 == 0 { "rw" } else { "ro" }],
