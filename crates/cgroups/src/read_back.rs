@@ -272,7 +272,13 @@ impl Reader<'_> {
         };
         let mut limits = Vec::new();
         for page_size in self.page_sizes()? {
+            // The largest value is a multiple of the page's size.
+            let none = |bytes: &Bytes| bytes.0 >= V1_NO_BOUND - V1_NO_BOUND % page_size.bytes().0;
             let limit = self.bytes(&format!("hugetlb.{page_size}.{file}"))?;
+            let limit = limit.map(|limit| match limit {
+                Limit::Value(bytes) if none(&bytes) => Limit::Max,
+                other => other,
+            });
             limits.extend(limit.map(|limit| HugepageLimit { page_size, limit }));
         }
         Ok(limits)

@@ -324,6 +324,12 @@ fn limits_are_read_back_as_they_were_set() {
     assert_eq!(read.cpu.idle.take(), Some(false));
     read.cpu.realtime_period = None;
     read.cpu.realtime_runtime = None;
+    read.network = orlop_cgroups::NetworkLimits::default();
+    let hugepages = std::mem::take(&mut read.hugepages);
+    assert!(
+        hugepages.iter().all(|one| one.limit == Limit::Max),
+        "{hugepages:?}"
+    );
     assert_eq!(read, set);
 }
 
