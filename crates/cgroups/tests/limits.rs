@@ -155,7 +155,8 @@ fn a_memory_hog_dies() {
             output.contains("status 137") || output.contains("Killed"),
             "{output}"
         );
-        assert_eq!(cgroup.stats().unwrap().memory.oom_kills, 1);
+        // More than one of its processes may have to go.
+        assert!(cgroup.stats().unwrap().memory.oom_kills >= 1);
     }
 }
 
