@@ -214,10 +214,7 @@ fn what_is_refused_changes_nothing() {
         ),
         (&["--cpu-quota", "abc"], "invalid value for cpu-quota: "),
         (&["--cpu-share", "-1"], "invalid value for cpu-share: "),
-        (
-            &["--pids-limit", "9", "--cpu-period", "1"],
-            "cpu.cfs_period_us",
-        ),
+        (&["--pids-limit", "9", "--cpu-period", "1"], "/cpu"),
         (
             &["--pids-limit", "9", "--cpuset-cpus", "999"],
             "cpuset.cpus",

@@ -6,6 +6,7 @@
 //! and becomes the user's program. The caller may have any number of threads, and nothing of its
 //! own (working directory, umask, limits, signal mask, descriptors) changes.
 
+pub mod doctor;
 pub mod features;
 pub mod seccomp;
 pub mod spec;

@@ -71,6 +71,10 @@ impl Source {
             Ok(_) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(failed(errno)),
         }
+        // Before Linux 7 the files of a cgroup that is removed do not tell.
+        if let Some(parent) = dir.parent() {
+            inotify::add_watch(&fd, parent, inotify::WatchFlags::DELETE).map_err(failed)?;
+        }
         // Read after the watch is set, so that nothing falls in between.
         let kills = value_in(dir, "memory.events", "oom_kill");
         let kind = Kind::V2(Notified {

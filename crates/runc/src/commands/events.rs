@@ -20,8 +20,7 @@ pub(super) const COMMAND: Command = Command {
     arguments: "ID",
     first_argument: Argument::Container,
     description: "Prints one JSON object a line: of type `stats` with the container's figures, at each \
-                  interval, and of type `oom` whenever memory ran out. It is over when the container is \
-                  removed.\n\n\
+                  interval, and of type `oom` whenever memory ran out. It is over when the container is.\n\n\
                   With --stats it prints the figures once.",
     flags: &[
         Flag::text(
@@ -99,13 +98,13 @@ fn stream(
         let left = next.saturating_duration_since(Instant::now());
         let event = watch.next(Some(left)).map_err(orlop::Error::from)?;
         let reader = match event {
-            Some(Happening::Removed) => return Ok(0),
+            // Without processes it is over, whatever becomes of its cgroup.
+            Some(Happening::Removed | Happening::Empty) => return Ok(0),
             Some(Happening::Oom) => show(&Event {
                 kind: "oom",
                 id,
                 data: None,
             })?,
-            Some(Happening::Empty) if is_over(container)? => return Ok(0),
             Some(_) => Reader::Listens,
             None => {
                 // Where there is nothing to watch it returns at once.

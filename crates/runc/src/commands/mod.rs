@@ -4,6 +4,7 @@ mod completion;
 mod container;
 mod create;
 mod delete;
+mod doctor;
 mod event_pressure;
 mod event_stats;
 mod events;
@@ -52,6 +53,7 @@ pub(crate) const ALL: &[&Command] = &[
     &spec::COMMAND,
     &plan::COMMAND,
     &features::COMMAND,
+    &doctor::COMMAND,
     &completion::COMMAND,
     &manual::COMMAND,
 ];

@@ -42,6 +42,11 @@ pub(super) fn clean(path: &str) -> PathBuf {
     clean
 }
 
+const READ_ONLY: Attr = Attr {
+    set: libc::MOUNT_ATTR_RDONLY,
+    clear: 0,
+};
+
 impl Compiler<'_> {
     pub(super) fn mounts(&mut self) -> Result<()> {
         if !self.spec.mounts.is_empty() && !self.has_mount_namespace() {
@@ -252,15 +257,17 @@ impl Compiler<'_> {
                     .warn(format!("{target}: this host mounts no cgroups; left out"));
                 Ok(())
             }
-            Mode::V2 if private || !self.namespaces.has_user() => self.cgroup2(options, target),
+            // In the first cgroup namespace a mount sets the host's own mount options anew.
+            Mode::V2 if private => self.cgroup2(options, target),
             Mode::V1 | Mode::Hybrid => match &self.build.plan.cgroup {
                 Some(cgroup) => {
                     let directories = resources::v1_directories(self.host, &cgroup.path);
                     self.cgroup1(options, target, &directories)
                 }
-                None => self.host_cgroups(options, target),
+                None => self.host_cgroups(options, target, READ_ONLY),
             },
-            Mode::V2 => self.host_cgroups(options, target),
+            Mode::V2 if self.namespaces.has_user() => self.host_cgroups(options, target, READ_ONLY),
+            Mode::V2 => self.host_cgroups(options, target, Attr::default()),
         }
     }
 
@@ -327,16 +334,17 @@ impl Compiler<'_> {
     }
 
     /// Without a cgroup of its own the container may look at the host's, no more.
-    fn host_cgroups(&mut self, options: &MountOptions, target: &str) -> Result<()> {
-        let read_only = Attr {
-            set: libc::MOUNT_ATTR_RDONLY,
-            clear: 0,
-        };
+    fn host_cgroups(
+        &mut self,
+        options: &MountOptions,
+        target: &str,
+        recursive_attr: Attr,
+    ) -> Result<()> {
         let slot = self.tree(Tree {
             path: PathBuf::from("/sys/fs/cgroup"),
             recursive: true,
             attr: options.attr,
-            recursive_attr: read_only,
+            recursive_attr,
             propagation: libc::MS_PRIVATE,
             procfs: false,
         })?;

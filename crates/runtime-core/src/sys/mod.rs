@@ -5,6 +5,7 @@ mod caps;
 mod clone;
 mod mount;
 mod namespace;
+mod probe;
 mod rlimit;
 mod signal;
 
@@ -12,5 +13,6 @@ pub(crate) use caps::permitted_capabilities;
 pub(crate) use clone::{BEFORE_INIT, Birth, Shared, clone_init};
 pub(crate) use mount::mount_setattr;
 pub(crate) use namespace::namespace_kind;
+pub(crate) use probe::has_call;
 pub(crate) use rlimit::raise_hard_limit;
 pub(crate) use signal::pidfd_send_signal;

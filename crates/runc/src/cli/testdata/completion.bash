@@ -61,10 +61,11 @@ _orlop_runc() {
         plan:-b|plan:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         plan:-f|plan:--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
         plan:--preserve-fds) COMPREPLY=(); return ;;
+        doctor:-f|doctor:--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     esac
     case $command:$word in
         :-*) COMPREPLY=($(compgen -W '--debug --log --log-format --root --systemd-cgroup --rootless -h --help -v --version' -- "$word")) ;;
-        :*) COMPREPLY=($(compgen -W 'create start run exec state list ps events kill pause resume update delete spec plan features completion man' -- "$word")) ;;
+        :*) COMPREPLY=($(compgen -W 'create start run exec state list ps events kill pause resume update delete spec plan features doctor completion man' -- "$word")) ;;
         create:-*) COMPREPLY=($(compgen -W '-b --bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
         start:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         start:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
@@ -91,6 +92,7 @@ _orlop_runc() {
         spec:-*) COMPREPLY=($(compgen -W '-b --bundle --rootless -h --help' -- "$word")) ;;
         plan:-*) COMPREPLY=($(compgen -W '-b --bundle -f --format --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
         features:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
+        doctor:-*) COMPREPLY=($(compgen -W '-f --format -h --help' -- "$word")) ;;
         completion:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         completion:*) COMPREPLY=($(compgen -W 'bash fish zsh' -- "$word")) ;;
         man:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;

@@ -33,6 +33,7 @@ _orlop_runc() {
             'spec:write a configuration to start from'
             'plan:show what creating a container would do'
             'features:show what this program can do'
+            'doctor:examine the host'
             'completion:print a shell'\''s completion script'
             'man:print the manual page'
         )
@@ -198,6 +199,13 @@ _orlop_runc() {
         '*::argument:_default' ;;
         features)
             _arguments \
+        '-h[show help]' \
+        '--help[show help]' \
+        '*::argument:_default' ;;
+        doctor)
+            _arguments \
+        '-f[how to show it (default\: text)]:value:(text json)' \
+        '--format[how to show it (default\: text)]:value:(text json)' \
         '-h[show help]' \
         '--help[show help]' \
         '*::argument:_default' ;;
