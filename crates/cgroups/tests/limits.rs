@@ -193,9 +193,9 @@ fn a_quota_bounds_a_spinner() {
 fn shares_of_one_and_three_are_kept() {
     for layout in common::views_with(&[Controller::Cpu, Controller::Cpuset]) {
         let shares = |shares| Limits::new().cpu_shares(shares).cpus("0").mems("0");
-        // Weights of 100 and 303 on v2; v1 takes shares as they are.
+        // Weights of 100 and 300 on v2; v1 takes shares as they are.
         let (one, three) = match layout.mode() {
-            Mode::V2 => (1024, 4096),
+            Mode::V2 => (1024, 4054),
             _ => (1024, 3072),
         };
         let cgroups = [
@@ -211,11 +211,15 @@ fn shares_of_one_and_three_are_kept() {
                 .each_ref()
                 .map(|c| c.stats().unwrap().cpu.usage.as_secs_f64())
         };
-        let before = usage();
-        std::thread::sleep(std::time::Duration::from_millis(2000));
-        let after = usage();
-        let ratio = (after[1] - before[1]) / (after[0] - before[0]);
-        assert!((2.4..3.7).contains(&ratio), "{ratio}");
+        // On a machine with other work it may take more than one look.
+        let mut ratios = Vec::new();
+        while ratios.len() < 5 && !ratios.last().is_some_and(|r| (2.7..3.3).contains(r)) {
+            let before = usage();
+            std::thread::sleep(std::time::Duration::from_millis(2000));
+            let after = usage();
+            ratios.push((after[1] - before[1]) / (after[0] - before[0]));
+        }
+        assert!((2.7..3.3).contains(ratios.last().unwrap()), "{ratios:?}");
     }
 }
 

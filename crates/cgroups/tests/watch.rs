@@ -30,10 +30,8 @@ fn running_out_of_memory_is_told_once_and_removal_last() {
         }
         assert_eq!(watch.next(NOW).unwrap(), None);
         cgroup.destroy().unwrap();
-        if layout.mode() != Mode::V2 {
-            assert_eq!(watch.next(SOON).unwrap(), Some(Event::Removed));
-            assert_eq!(watch.next(SOON).unwrap(), None);
-        }
+        assert_eq!(watch.next(SOON).unwrap(), Some(Event::Removed));
+        assert_eq!(watch.next(SOON).unwrap(), None);
     }
 }
 
@@ -48,9 +46,19 @@ fn emptiness_is_told_on_the_unified_hierarchy() {
     assert_eq!(watch.next(NOW).unwrap(), None);
     drop(process);
     assert_eq!(watch.next(SOON).unwrap(), Some(Event::Empty));
+    // Of its neighbours nothing is told, and the wait goes on.
     let start = Instant::now();
+    let neighbour = Scratch(Cgroup::create(&layout, &own_path(), &Limits::new()).unwrap());
+    let removal = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(10));
+        drop(neighbour);
+    });
     assert_eq!(watch.next(Some(Duration::from_millis(50))).unwrap(), None);
     assert!(start.elapsed() >= Duration::from_millis(50));
+    removal.join().unwrap();
+    cgroup.destroy().unwrap();
+    assert_eq!(watch.next(SOON).unwrap(), Some(Event::Removed));
+    assert_eq!(watch.next(SOON).unwrap(), None);
 }
 
 #[test]
