@@ -1,7 +1,7 @@
 //! Limits that few containers have: each is written where the kernel has it, or refused by name.
 
 use orlop_tests::view::{cgroup_roots, has_v1};
-use orlop_tests::{Container, Fixture, cgroup, skip, test_name};
+use orlop_tests::{Container, Fixture, cgroup, security, skip, test_name};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -180,4 +180,70 @@ fn what_kernels_have_no_more_is_passed_over_and_said() {
         output.says("linux.resources.memory.kernel is passed over");
     }
     fixture.assert_clean();
+}
+
+/// Resources that no host has.
+fn impossible(fixture: &Fixture) -> orlop_tests::Bundle {
+    fixture
+        .bundle()
+        .args(&["sleep", "60"])
+        .set("/linux/resources/pids", json!({ "limit": 40 }))
+        .set("/linux/resources/unified", json!({ "no.such.file": "1" }))
+}
+
+#[test]
+fn what_cannot_be_had_is_left_out_and_said_where_that_is_asked_for() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&impossible(&fixture).written());
+    assert_eq!(container.create().code(), 1);
+    fixture.assert_clean();
+    let create = container
+        .call("create")
+        .global("--rootless=true")
+        .run()
+        .ok();
+    create.says("left out: ");
+    assert_eq!(cgroup::read(container.pid(), "pids", "pids.max"), "40");
+    container.start().ok();
+    container.call("pause").run().ok();
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn a_user_without_cgroups_is_told_what_is_left_out() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = security::config::without_mounts(
+        impossible(&fixture),
+        &["/sys", "/sys/fs/cgroup", "/dev/pts"],
+    );
+    let bundle = security::config::without_namespace(bundle, "network");
+    let bundle = security::config::user_namespace(bundle, 1000, 1)
+        .args(&["echo", "runs"])
+        .written();
+    let script =
+        "exec setpriv --reuid 1000 --regid 1000 --clear-groups env -u XDG_RUNTIME_DIR \"$@\"";
+    let runtime = security::started_by(&fixture, script);
+    give(fixture.path(), 1000);
+    let container = security::container_by(&fixture, &runtime, &bundle, "user");
+    let refused = container.call("run").run();
+    assert_eq!(refused.code(), 1, "{refused}");
+    assert!(
+        refused.stderr.contains("delegate"),
+        "says what to do: {refused}"
+    );
+    let output = container.call("run").global("--rootless=true").run().ok();
+    assert_eq!(output.stdout, "runs\n");
+    output.says("left out: ");
+    give(fixture.canary().path(), 0);
+    fixture.assert_clean();
+}
+
+fn give(path: &std::path::Path, id: u32) {
+    std::os::unix::fs::lchown(path, Some(id), Some(id)).expect("change an owner");
+    if path.is_dir() && !path.is_symlink() {
+        for entry in fs::read_dir(path).expect("list a folder") {
+            give(&entry.expect("list a folder").path(), id);
+        }
+    }
 }

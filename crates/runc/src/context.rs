@@ -15,6 +15,9 @@ const ROOTLESS: [&str; 13] = [
     "auto", "true", "false", "1", "0", "t", "f", "T", "F", "TRUE", "FALSE", "True", "False",
 ];
 
+/// What of it means yes.
+const YES: [&str; 6] = ["true", "1", "t", "T", "TRUE", "True"];
+
 /// What every command needs to know.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -26,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) root_is_given: bool,
     /// Whether systemd makes the cgroups.
     pub(crate) systemd_cgroup: bool,
+    /// Whether containers are made without what can't be had of their cgroups.
+    pub(crate) best_effort: bool,
 }
 
 impl Context {
@@ -51,6 +56,9 @@ impl Context {
             root_is_given: given.is_some(),
             root: given.unwrap_or_else(default_root),
             systemd_cgroup: globals.is_set("systemd-cgroup"),
+            best_effort: globals
+                .text("rootless")
+                .is_some_and(|when| YES.contains(&when.as_str())),
         })
     }
 }

@@ -13,10 +13,12 @@ pub mod spec;
 
 mod birth;
 mod bundle;
+mod cgroup_birth;
 mod command;
 mod compile;
 mod console_socket;
 mod container;
+mod creation;
 mod error;
 mod exec;
 #[cfg(feature = "failpoints")]
@@ -56,7 +58,7 @@ pub use container::{Container, ExecOptions, ExecProcess};
 pub use error::{Error, Result, StepError};
 pub use host::Host;
 pub use id::ContainerId;
-pub use options::Options;
+pub use options::{CgroupPolicy, Options};
 /// Limits and figures of cgroups.
 pub use orlop_cgroups as cgroups;
 pub use plan::{Plan, PlanText};

@@ -4,6 +4,20 @@ use std::path::PathBuf;
 
 use crate::id::ContainerId;
 
+/// What becomes of a container whose cgroup, or a limit of it, can't be had: the caller may lack
+/// the privilege, the host a controller.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CgroupPolicy {
+    /// It is not made, and the error says what to do. Who has no privilege gets a cgroup only where
+    /// the Spec has limits.
+    #[default]
+    Require,
+    /// It is made without what can't be had, each of which is among the container's
+    /// [warnings](crate::Container::warnings).
+    BestEffort,
+}
+
 /// How a container is made: what is not in its Spec.
 ///
 /// ```
@@ -27,6 +41,7 @@ pub struct Options {
     pub(crate) given_namespaces: Vec<(u32, usize)>,
     pub(crate) no_cgroup: bool,
     pub(crate) systemd_cgroup: bool,
+    pub(crate) cgroup_policy: CgroupPolicy,
     /// Limits in place of `linux.resources`.
     pub(crate) limits: Option<orlop_cgroups::Limits>,
     /// Whether `/dev` stays as it is: no devices or links are made.
@@ -53,6 +68,7 @@ impl Options {
             given_namespaces: Vec::new(),
             no_cgroup: false,
             systemd_cgroup: false,
+            cgroup_policy: CgroupPolicy::Require,
             limits: None,
             no_devices: false,
             root_attr: 0,
@@ -94,6 +110,13 @@ impl Options {
     #[must_use]
     pub fn systemd_cgroup(mut self, systemd_cgroup: bool) -> Self {
         self.systemd_cgroup = systemd_cgroup;
+        self
+    }
+
+    /// What becomes of a container whose cgroup can't be had as it is wanted.
+    #[must_use]
+    pub fn cgroup_policy(mut self, policy: CgroupPolicy) -> Self {
+        self.cgroup_policy = policy;
         self
     }
 

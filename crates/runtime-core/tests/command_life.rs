@@ -451,3 +451,58 @@ fn a_sandbox_with_a_user_namespace_is_entered() {
         ["1000", "0", "100000", "2000"]
     );
 }
+
+#[test]
+fn a_sandbox_is_paused_limited_anew_and_killed() {
+    use orlop::cgroups::{Limit, Limits};
+
+    need_root!();
+    let rootfs = Rootfs::new();
+    let command = rootfs.command("/bin/sleep").arg("100");
+    let mut sandbox = command
+        .limits(Limits::new().pids_limit(20u64))
+        .spawn()
+        .unwrap();
+    sandbox.update(&Limits::new().pids_limit(30u64)).unwrap();
+    let stats = sandbox.stats().unwrap().unwrap();
+    assert_eq!(stats.pids.limit, Some(Limit::Value(30)));
+    sandbox.resume().unwrap();
+    sandbox.pause().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", sandbox.id())).unwrap();
+    assert!(stat.contains(") D ") || stat.contains(") S "), "{stat}");
+    sandbox.kill().unwrap();
+    assert_eq!(sandbox.wait().unwrap().signal(), Some(Signal::KILL));
+}
+
+#[test]
+fn a_paused_sandbox_is_dropped() {
+    use orlop::cgroups::Limits;
+
+    need_root!();
+    let rootfs = Rootfs::new();
+    let command = rootfs
+        .command("/bin/sleep")
+        .arg("100")
+        .limits(Limits::new());
+    let sandbox = command.spawn().unwrap();
+    let inside = sandbox
+        .exec(&Process::new("/bin/sleep").arg("100"))
+        .unwrap();
+    sandbox.pause().unwrap();
+    drop(inside);
+    sandbox.pause().unwrap();
+    let begin = std::time::Instant::now();
+    drop(sandbox);
+    assert!(begin.elapsed() < std::time::Duration::from_secs(2));
+}
+
+#[test]
+fn what_has_no_cgroup_is_not_paused() {
+    let sandbox = Command::new("/bin/sleep").arg("100").spawn().unwrap();
+    assert!(sandbox.cgroup().is_none());
+    let error = sandbox.pause().unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot pause a sandbox without a cgroup"),
+        "{error}"
+    );
+}

@@ -203,7 +203,7 @@ pub(crate) const GLOBAL_FLAGS: &[Flag] = &[
     Flag::choice(
         "rootless",
         &["true", "false", "auto"],
-        "go on where cgroups are not permitted (default: auto)",
+        "true: go on without what can't be had of cgroups, and say so (default: auto)",
     ),
     HELP,
     Flag::switch("version", "show the version").short('v'),

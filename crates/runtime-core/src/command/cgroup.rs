@@ -27,6 +27,7 @@ impl Choice {
         Ok(OwnCgroup {
             cgroup,
             kept: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
         })
     }
 }
@@ -46,6 +47,8 @@ fn unique_name() -> String {
 pub(super) struct OwnCgroup {
     pub cgroup: Cgroup,
     kept: AtomicBool,
+    /// Whether it was paused and not resumed.
+    pub paused: AtomicBool,
 }
 
 impl OwnCgroup {

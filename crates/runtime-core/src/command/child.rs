@@ -3,9 +3,10 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use orlop_cgroups::{Cgroup, RecordedPath, Stats};
+use orlop_cgroups::{Cgroup, Mode, RecordedPath, Stats};
 use rustix::event::{PollFd, PollFlags};
 
 use super::cgroup::OwnCgroup;
@@ -200,7 +201,23 @@ impl Child {
     pub fn kill(&self) -> Result<()> {
         match (self.reach, self.cgroup()) {
             (Reach::Cgroup, Some(cgroup)) => Ok(cgroup.kill_all(orlop_cgroups::Signal::KILL)?),
-            _ => self.signal(Signal::KILL),
+            _ => self.signal(Signal::KILL).and_then(|()| self.thaw_to_die()),
+        }
+    }
+
+    pub(super) fn mark_paused(&self, paused: bool) {
+        if let Some(own) = &self.sandbox.cgroup {
+            own.paused.store(paused, Ordering::Relaxed);
+        }
+    }
+
+    /// On v1 who is killed in a frozen cgroup dies when it is thawed.
+    fn thaw_to_die(&self) -> Result<()> {
+        let own = self.sandbox.cgroup.as_deref();
+        let paused = own.filter(|own| own.paused.load(Ordering::Relaxed));
+        match paused.filter(|own| own.cgroup.mode() != Mode::V2) {
+            Some(_) => self.resume(),
+            None => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@ mod capability;
 mod capture;
 mod cgroup;
 mod child;
+mod control;
 mod fields;
 mod handle;
 mod mount;

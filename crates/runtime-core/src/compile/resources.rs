@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use orlop_cgroups::{Access, Cgroup, CgroupPath, DeviceKind, DeviceRule, Limits, Version};
+use orlop_cgroups::{Access, Cgroup, CgroupPath, DeviceKind, DeviceRule, Limits, Mode, Version};
 
 use super::{Compiler, limits, unit};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::options::CgroupPolicy;
 use crate::plan::CgroupPlan;
 use crate::spec;
 
@@ -37,8 +38,11 @@ pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> 
     };
     let path = compiler.linux.cgroups_path.as_deref().unwrap_or_default();
     let has_limits = limits != Limits::default();
-    let is_asked_for =
-        has_limits || compiler.options.limits.is_some() || compiler.options.systemd_cgroup;
+    let options = compiler.options;
+    let is_asked_for = has_limits
+        || options.limits.is_some()
+        || options.systemd_cgroup
+        || options.cgroup_policy == CgroupPolicy::BestEffort;
     if compiler.options.no_cgroup || (confined && !is_asked_for) {
         return Ok(None);
     }
@@ -73,8 +77,12 @@ pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> 
     }
     let path = CgroupPath::new(&path)
         .map_err(|error| Error::invalid("linux.cgroupsPath", error.to_string()))?;
-    let unit = None;
-    Ok(Some(CgroupPlan { path, limits, unit }))
+    Ok(Some(CgroupPlan {
+        path,
+        limits,
+        owner: owner(compiler),
+        unit: None,
+    }))
 }
 
 /// Annotations that start with this set properties of the unit.
@@ -94,8 +102,44 @@ fn as_unit(
             ));
         }
     }
-    let unit = Some(unit);
-    Ok(CgroupPlan { path, limits, unit })
+    Ok(CgroupPlan {
+        path,
+        limits,
+        owner: owner(compiler),
+        unit: Some(unit),
+    })
+}
+
+/// Whose the cgroup becomes: the container's own user, where it sees its cgroup as the root and may
+/// write there (config-linux.md, "Cgroup ownership").
+fn owner(compiler: &Compiler<'_>) -> Option<(u32, u32)> {
+    let host = compiler.host;
+    let private = compiler.namespaces.is_private(libc::CLONE_NEWCGROUP as u32);
+    let writable = compiler.spec.mounts.iter().any(|mount| {
+        let is_cgroup = matches!(mount.kind.as_deref(), Some("cgroup" | "cgroup2"));
+        let is_read_only = mount.options.iter().any(|option| option == "ro");
+        is_cgroup && !is_read_only && mount.destination.trim_end_matches('/') == "/sys/fs/cgroup"
+    });
+    // On v1 nothing below can be handed on safely, and who has no privilege hands nothing on.
+    if host.cgroups.mode() != Mode::V2 || !private || !writable || !host.is_privileged() {
+        return None;
+    }
+    let user = &compiler.process.user;
+    let linux = compiler.linux;
+    let owner = if compiler.namespaces.has_user() {
+        let uid = on_host(&linux.uid_mappings, user.uid)?;
+        (uid, on_host(&linux.gid_mappings, user.gid)?)
+    } else {
+        (user.uid, user.gid)
+    };
+    (owner != (host.uid, host.gid)).then_some(owner)
+}
+
+fn on_host(mappings: &[spec::IdMapping], id: u32) -> Option<u32> {
+    mappings.iter().find_map(|mapping| {
+        let offset = id.checked_sub(mapping.container_id)?;
+        (offset < mapping.size).then(|| mapping.host_id.checked_add(offset))?
+    })
 }
 
 /// Devices that every container may use, whatever the list says: kind, major, minor, access.
@@ -167,4 +211,78 @@ fn device_rule(rule: &spec::DeviceRule, field: &str) -> Result<DeviceRule> {
         minor: number(rule.minor)?,
         access,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use orlop_cgroups::Layout;
+
+    use super::*;
+    use crate::options::Options;
+    use crate::plan::Plan;
+    use crate::spec::Spec;
+
+    const V2: &str = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
+
+    fn spec(change: impl FnOnce(&mut serde_json::Value)) -> Spec {
+        let mut json = serde_json::json!({
+            "ociVersion": "1.0.0", "root": { "path": "rootfs" },
+            "process": { "args": ["a"], "cwd": "/", "user": { "uid": 5, "gid": 6 } },
+            "mounts": [{ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup" }],
+            "linux": {
+                "namespaces": [{ "type": "mount" }, { "type": "cgroup" }, { "type": "user" }],
+                "uidMappings": [{ "containerID": 0, "hostID": 1000, "size": 10 }],
+                "gidMappings": [{ "containerID": 0, "hostID": 2000, "size": 10 }],
+            },
+        });
+        change(&mut json);
+        Spec::from_slice(json.to_string().as_bytes()).unwrap()
+    }
+
+    fn owner_of(host: &Host, change: impl FnOnce(&mut serde_json::Value)) -> Option<(u32, u32)> {
+        let options = Options::new("/b").id("c".parse().unwrap());
+        let plan = Plan::compile(&spec(change), &options, host).unwrap();
+        plan.cgroup.unwrap().owner
+    }
+
+    #[test]
+    fn a_cgroup_that_the_container_may_manage_becomes_its_user_s() {
+        let v2 = Host::root_with(Layout::parse(V2, "0::/\n"));
+        assert_eq!(owner_of(&v2, |_| {}), Some((1005, 2006)));
+        assert_eq!(owner_of(&v2, no_user_namespace), Some((5, 6)));
+    }
+
+    #[test]
+    fn any_other_cgroup_stays_the_caller_s() {
+        let v2 = Host::root_with(Layout::parse(V2, "0::/\n"));
+        let read_only = |json: &mut serde_json::Value| {
+            json["mounts"][0]["options"] = serde_json::json!(["ro"]);
+        };
+        assert_eq!(owner_of(&v2, read_only), None);
+        let shared = |json: &mut serde_json::Value| {
+            json["linux"]["namespaces"] =
+                serde_json::json!([{ "type": "mount" }, { "type": "user" }]);
+        };
+        assert_eq!(owner_of(&v2, shared), None);
+        let root = |json: &mut serde_json::Value| {
+            no_user_namespace(json);
+            json["process"]["user"] = serde_json::json!({ "uid": 0, "gid": 0 });
+        };
+        assert_eq!(owner_of(&v2, root), None);
+        let unmapped = |json: &mut serde_json::Value| json["process"]["user"]["gid"] = 70.into();
+        let compiled = Plan::compile(
+            &spec(unmapped),
+            &Options::new("/b").id("c".parse().unwrap()),
+            &v2,
+        );
+        assert!(compiled.is_err() || compiled.unwrap().cgroup.unwrap().owner.is_none());
+        let v1 = "30 23 0:26 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
+        let v1 = Host::root_with(Layout::parse(v1, "1:pids:/\n"));
+        assert_eq!(owner_of(&v1, |_| {}), None);
+    }
+
+    fn no_user_namespace(json: &mut serde_json::Value) {
+        json["linux"] =
+            serde_json::json!({ "namespaces": [{ "type": "mount" }, { "type": "cgroup" }] });
+    }
 }

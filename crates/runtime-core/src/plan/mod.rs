@@ -7,6 +7,7 @@
 mod build;
 mod describe;
 mod print;
+mod without;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -78,6 +79,8 @@ pub(crate) struct IdMaps {
 pub(crate) struct CgroupPlan {
     pub path: CgroupPath,
     pub limits: Limits,
+    /// Whose it becomes, user and group: who may manage what is below it.
+    pub owner: Option<(u32, u32)>,
     /// The unit of systemd that it is, if it is one.
     pub unit: Option<UnitPlan>,
 }

@@ -20,6 +20,7 @@ mod record;
 mod root;
 mod status;
 
+pub(crate) use claim::Claim;
 pub(crate) use container::{ContainerDir, LockedDir};
 pub use oci::OciState;
 pub(crate) use record::{CgroupPlace, FileId, Phase, State};

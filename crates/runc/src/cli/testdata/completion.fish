@@ -5,7 +5,7 @@ complete -c orlop-runc -n __fish_use_subcommand -l log -r -F -d 'append the log 
 complete -c orlop-runc -n __fish_use_subcommand -l log-format -x -d 'the log'\''s format: text or json (default: text)'
 complete -c orlop-runc -n __fish_use_subcommand -l root -r -F -d 'keep the state of containers here, preferably in a tmpfs'
 complete -c orlop-runc -n __fish_use_subcommand -l systemd-cgroup -d 'let systemd make the cgroups; cgroupsPath is then slice:prefix:name'
-complete -c orlop-runc -n __fish_use_subcommand -l rootless -x -a 'true false auto' -d 'go on where cgroups are not permitted (default: auto)'
+complete -c orlop-runc -n __fish_use_subcommand -l rootless -x -a 'true false auto' -d 'true: go on without what can'\''t be had of cgroups, and say so (default: auto)'
 complete -c orlop-runc -n __fish_use_subcommand -l help -s h -d 'show help'
 complete -c orlop-runc -n __fish_use_subcommand -l version -s v -d 'show the version'
 complete -c orlop-runc -n __fish_use_subcommand -a create -d 'create a container'

@@ -8,7 +8,7 @@ _orlop_runc() {
         '--log-format[the log'\''s format\: text or json (default\: text)]:FORMAT:' \
         '--root[keep the state of containers here, preferably in a tmpfs]:DIR:_files' \
         '--systemd-cgroup[let systemd make the cgroups; cgroupsPath is then slice\:prefix\:name]' \
-        '--rootless[go on where cgroups are not permitted (default\: auto)]:value:(true false auto)' \
+        '--rootless[true\: go on without what can'\''t be had of cgroups, and say so (default\: auto)]:value:(true false auto)' \
         '-h[show help]' \
         '--help[show help]' \
         '-v[show the version]' \

@@ -1,0 +1,322 @@
+//! A container in the making: everything between a Plan and a container that stands on its own.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use orlop_cgroups::{Cgroup, Mode};
+
+use crate::birth::Birth;
+use crate::bundle::Bundle;
+use crate::cgroup_birth::{self, MadeCgroup};
+use crate::console_socket::ConsoleSocket;
+use crate::container::Container;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::options::CgroupPolicy;
+use crate::plan::Plan;
+use crate::process_id::ProcessId;
+use crate::runtime::CreateOptions;
+use crate::seccomp::Filter;
+use crate::spawn::{self, Child, Inputs, Nature, Program};
+use crate::state::{Claim, FileId, LockedDir, OciState, Phase, State, Status};
+use crate::{gate, hooks, pid_file, unit};
+
+/// What a container is made from.
+pub(crate) struct Making<'a> {
+    pub options: &'a CreateOptions,
+    pub bundle: &'a Bundle,
+    pub plan: &'a Plan,
+    pub host: &'a Host,
+    pub filter: Option<&'a Filter>,
+}
+
+/// Who is told of the container by a socket.
+#[derive(Default)]
+pub(crate) struct Sockets {
+    pub console: Option<ConsoleSocket>,
+    pub pidfd: Option<ConsoleSocket>,
+}
+
+/// Makes a container. Whatever fails, nothing is left of it.
+pub(crate) fn run(
+    making: &Making<'_>,
+    claim: Claim,
+    unit: Option<unit::Prepared>,
+    sockets: Sockets,
+) -> Result<Made> {
+    // Init does what takes longest on its own. It needs no record: it ends with its caller.
+    let early = match making.needs_cgroup_at_birth() {
+        true => None,
+        false => Some(making.bear(None)?),
+    };
+    let state = making.first_state(unit.as_ref())?;
+    // Written down before anything else is made, so that whoever comes after can clean up.
+    let mut creation = Creation {
+        dir: Some(claim.record(&state)?),
+        cgroup: None,
+        unit,
+        holder: None,
+        left_out: Vec::new(),
+        hooks_ran: false,
+    };
+    let made_for = state.clone();
+    match creation.make(making, early, state, sockets) {
+        Ok(grown) => Ok(Made { creation, grown }),
+        Err(error) => {
+            creation.undo(&made_for, making);
+            Err(error)
+        }
+    }
+}
+
+impl Making<'_> {
+    /// The unified hierarchy is entered at birth; those of v1 are joined, and so can be made while
+    /// init does other things, if it is sure which there will be.
+    fn needs_cgroup_at_birth(&self) -> bool {
+        let is_certain = self.options.cgroup_policy == CgroupPolicy::Require;
+        let late = self.host.cgroups.mode() == Mode::V1 && is_certain;
+        self.plan.cgroup.is_some() && !late
+    }
+
+    fn bear(&self, cgroup: Option<&Cgroup>) -> Result<Child> {
+        let nature = Nature {
+            cgroup,
+            preserve_fds: self.options.preserve_fds,
+        };
+        Child::bear(self.plan, nature)
+    }
+
+    /// The record of a container of which nothing is made yet: it names what will be.
+    fn first_state(&self, unit: Option<&unit::Prepared>) -> Result<State> {
+        let Self {
+            options,
+            bundle,
+            plan,
+            host,
+            ..
+        } = *self;
+        let rootfs = plan.rootfs.as_deref().unwrap_or(Path::new("/"));
+        let mut state = State::new(
+            options.id.clone(),
+            &bundle.spec.oci_version,
+            &bundle.path,
+            rootfs,
+        )?;
+        state.annotations.clone_from(&bundle.spec.annotations);
+        state.new_namespaces = plan.new_namespaces;
+        state.joined_namespaces = plan.joined_namespaces;
+        state.session_keyring = !options.no_new_keyring;
+        state.no_pivot = options.no_pivot;
+        let hooks = &plan.hooks;
+        state.late_hooks = !(hooks.start_container.is_empty()
+            && hooks.poststart.is_empty()
+            && hooks.poststop.is_empty());
+        if let Some(cgroup) = &plan.cgroup {
+            state.cgroup = cgroup_birth::places(match unit {
+                Some(unit) => unit.locate(&host.cgroups)?,
+                None => Cgroup::plan_paths(&host.cgroups, &cgroup.path),
+            });
+        }
+        state.unit = unit.map(unit::Prepared::record);
+        Ok(state)
+    }
+}
+
+/// A container that is ready, and not given away yet.
+pub(crate) struct Made {
+    creation: Creation,
+    grown: Grown,
+}
+
+/// What `make` has made.
+struct Grown {
+    child: Child,
+    state: State,
+    terminal: Option<OwnedFd>,
+    /// The Plan that was executed, where that was not the one that was given.
+    reduced: Option<Plan>,
+}
+
+impl Made {
+    /// From here on the container stands on its own.
+    pub(crate) fn finish(self, plan: Plan, gate: bool) -> Result<Container> {
+        let Self {
+            mut creation,
+            grown,
+        } = self;
+        let Grown {
+            mut child,
+            state,
+            terminal,
+            reduced,
+        } = grown;
+        let Some(dir) = creation.dir.take() else {
+            return Err(Error::NotFound(state.id));
+        };
+        creation.cgroup = None;
+        let mut warnings = plan.warnings().to_vec();
+        warnings.append(&mut creation.left_out);
+        let waiting = if gate {
+            child.proceed(&[])?;
+            child.release();
+            None
+        } else {
+            Some((child, reduced.unwrap_or(plan)))
+        };
+        Ok(Container::made(dir, state, terminal, waiting).with_warnings(warnings))
+    }
+}
+
+/// What is there of a container so far: dropped, it takes everything back.
+struct Creation {
+    dir: Option<LockedDir>,
+    cgroup: Option<Cgroup>,
+    unit: Option<unit::Prepared>,
+    /// What keeps the unit alive until the container is in it.
+    holder: Option<unit::Holder>,
+    /// What its cgroup lacks.
+    left_out: Vec<String>,
+    hooks_ran: bool,
+}
+
+impl Creation {
+    fn make(
+        &mut self,
+        making: &Making<'_>,
+        early: Option<Child>,
+        mut state: State,
+        sockets: Sockets,
+    ) -> Result<Grown> {
+        let (options, filter) = (making.options, making.filter);
+        self.dir()?.save_config(&making.bundle.config)?;
+        let mut reduced = None;
+        let (mut child, is_late) = match early {
+            Some(child) => (child, true),
+            None => {
+                reduced = self.make_cgroup(making, &mut state)?;
+                (making.bear(self.cgroup.as_ref())?, false)
+            }
+        };
+        let plan = reduced.as_ref().unwrap_or(making.plan);
+        let listener = if options.gate {
+            Some(gate::listen(self.dir()?.as_fd())?)
+        } else {
+            None
+        };
+        let inputs = Inputs {
+            gate: listener.as_ref().map(AsFd::as_fd),
+            filter,
+            ..Inputs::default()
+        };
+        child.instruct(plan, &Program::new(plan, filter)?, &inputs)?;
+        if is_late {
+            self.make_cgroup(making, &mut state)?;
+        }
+        child.cgroup_is_made(plan)?;
+        let terminal = self.follow(&mut child, plan, making, &mut state, sockets.console)?;
+        let (device, inode) = spawn::init_identity()?;
+        state.phase = Phase::Created;
+        state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
+        state.init_file = Some(FileId { device, inode });
+        self.dir()?.write_state(&state)?;
+        if let Some(socket) = sockets.pidfd {
+            socket.send(child.pidfd.as_fd(), "pidfd")?;
+        }
+        if let Some(path) = &options.pid_file {
+            pid_file::write(path, child.pid)?;
+        }
+        Ok(Grown {
+            child,
+            state,
+            terminal,
+            reduced,
+        })
+    }
+
+    fn dir(&self) -> Result<&LockedDir> {
+        let gone = || Error::WrongState {
+            message: "the container's directory was given away".to_owned(),
+        };
+        self.dir.as_ref().ok_or_else(gone)
+    }
+
+    /// Makes the cgroup. Returns the Plan for what there is of it, where that is not all.
+    fn make_cgroup(&mut self, making: &Making<'_>, state: &mut State) -> Result<Option<Plan>> {
+        let Some(planned) = &making.plan.cgroup else {
+            return Ok(None);
+        };
+        let layout = &making.host.cgroups;
+        let policy = making.options.cgroup_policy;
+        let MadeCgroup {
+            cgroup,
+            holder,
+            left_out,
+        } = cgroup_birth::make(planned, layout, self.unit.as_mut(), policy)?;
+        let reduced = match left_out.is_empty() {
+            true => None,
+            false => {
+                state.cgroup = cgroup_birth::places(cgroup.record());
+                cgroup_birth::plan_within(making.plan, planned, layout, &cgroup)
+            }
+        };
+        self.holder = holder;
+        self.left_out = left_out;
+        self.cgroup = Some(cgroup);
+        Ok(reduced)
+    }
+
+    /// Serves init until it is ready.
+    fn follow(
+        &mut self,
+        child: &mut Child,
+        plan: &Plan,
+        making: &Making<'_>,
+        state: &mut State,
+        console: Option<ConsoleSocket>,
+    ) -> Result<Option<OwnedFd>> {
+        let mut caller = Birth {
+            console,
+            terminal: None,
+            hooks: &plan.hooks,
+            state,
+            bundle: &making.bundle.path,
+            hooks_ran: false,
+        };
+        let followed = child.follow(plan, &mut caller);
+        let terminal = caller.terminal.take();
+        self.hooks_ran = caller.hooks_ran;
+        // The container is in its unit now.
+        self.holder = None;
+        followed?;
+        Ok(terminal)
+    }
+
+    /// Takes everything back, and ends what had begun for hooks.
+    fn undo(self, made_for: &State, making: &Making<'_>) {
+        let hooks_ran = self.hooks_ran;
+        drop(self);
+        if hooks_ran {
+            // runtime.md: what failed after hooks had run ends as any container does. The first
+            // error is the one to tell.
+            let told = OciState::for_hooks(made_for, Status::Stopped).to_json();
+            for hook in &making.plan.hooks.poststop {
+                let _ = hooks::run("poststop", hook, &told, &making.bundle.path);
+            }
+        }
+    }
+}
+
+impl Drop for Creation {
+    fn drop(&mut self) {
+        if let Some(cgroup) = self.cgroup.take() {
+            let _ = cgroup.kill_all(orlop_cgroups::Signal::KILL);
+            if let Some(unit) = &self.unit {
+                let _ = unit::stop(&unit.record());
+            }
+            let _ = cgroup.destroy();
+        }
+        if let Some(dir) = self.dir.take() {
+            let _ = dir.remove();
+        }
+    }
+}
