@@ -163,7 +163,19 @@ fn memory_that_ran_out_is_an_event() {
     let fixture = Fixture::new(test_name!());
     let container = started(&fixture, "sleep 0.3; tail /dev/zero; sleep 60", 16 << 20);
     let events = container.call_with("events", &["--interval=1h"]).start();
-    std::thread::sleep(Duration::from_millis(2500));
+    // A guest may be slow; what is killed then has filled its memory before.
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = container
+            .call_with("events", &["--stats"])
+            .run()
+            .ok()
+            .json();
+        if now["data"]["memory"]["usage"]["failcnt"].as_u64() > Some(0) {
+            break;
+        }
+    }
+    std::thread::sleep(Duration::from_secs(1));
     container.delete_force().ok();
     let output = events.finish().ok();
     let first: Value =

@@ -15,13 +15,20 @@ const OPENER: &str = "cd /tmp; mknod kmsg c 1 11 || exit 3; echo >shared/ready; 
 /// An update leaves no moment in which a device can be opened that is not listed.
 #[test]
 fn rt_27_an_update_opens_no_device() {
-    let views = [Some(Cgroups::V2), has_v1().then_some(Cgroups::V1)];
-    for cgroups in views.into_iter().flatten() {
-        let view = View {
-            cgroups,
-            linker: None,
+    let views: &[_] = match has_v1() {
+        true => &[Some(Cgroups::V2), Some(Cgroups::V1)],
+        false => &[None],
+    };
+    for view in views {
+        let name = view.map_or("host", Cgroups::name);
+        let fixture = Fixture::new(&format!("{}_{name}", test_name!()));
+        let fixture = match *view {
+            Some(cgroups) => fixture.viewed(&View {
+                cgroups,
+                linker: None,
+            }),
+            None => fixture,
         };
-        let fixture = Fixture::new(&format!("{}_{}", test_name!(), cgroups.name())).viewed(&view);
         let shared = fixture.file("shared");
         fs::create_dir(&shared).unwrap();
         let bundle = || {
