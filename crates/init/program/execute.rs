@@ -8,7 +8,9 @@ use crate::ops::Op;
 use crate::report::{Kind, Part};
 use crate::sys::{self, Errno, Fd};
 use crate::wire::{MAX_SLOTS, OnError, Slot};
-use crate::{Failure, Step, console, credentials, files, home, hook, mount, process};
+use crate::{
+    Failure, Step, console, credentials, files, home, hook, mount, process, scheduling, timens,
+};
 
 /// The descriptors that operations name.
 pub struct Slots {
@@ -114,6 +116,12 @@ impl State {
             | Op::Dumpable { .. }
             | Op::SessionKeyring { .. }
             | Op::Seccomp { .. } => credentials::step(self, op),
+            Op::ResetAffinity {}
+            | Op::Affinity { .. }
+            | Op::Scheduler { .. }
+            | Op::IoPriority { .. }
+            | Op::MemoryPolicy { .. } => scheduling::step(self, op),
+            Op::TimeNamespace { offsets } => timens::make(self.image.str(offsets)?),
             Op::Console { root, uid, rows, columns, bind } => {
                 console::open(self, root, uid, (rows, columns), bind)
             }

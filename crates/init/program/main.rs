@@ -31,7 +31,9 @@ mod mem;
 mod mount;
 mod process;
 mod resolve;
+mod scheduling;
 mod sys;
+mod timens;
 
 use control::Control;
 use image::Image;

@@ -430,6 +430,42 @@ pub fn personality(domain: u32) -> Result<()> {
     done(call!(nr::PERSONALITY, domain))
 }
 
+/// `sched_setaffinity(2)` for this thread.
+pub fn set_affinity(cpus: &[u8]) -> Result<()> {
+    done(call!(nr::SCHED_SETAFFINITY, 0, cpus.len(), cpus.as_ptr()))
+}
+
+/// `struct sched_attr` as Linux 3.14 has it.
+#[repr(C)]
+pub struct SchedAttr {
+    pub size: u32,
+    pub policy: u32,
+    pub flags: u64,
+    pub nice: u32,
+    pub priority: u32,
+    pub runtime: u64,
+    pub deadline: u64,
+    pub period: u64,
+}
+
+pub fn set_scheduler(attr: &SchedAttr) -> Result<()> {
+    done(call!(nr::SCHED_SETATTR, 0, &raw const *attr, 0))
+}
+
+pub fn set_io_priority(value: u32) -> Result<()> {
+    const IOPRIO_WHO_PROCESS: usize = 1;
+    done(call!(nr::IOPRIO_SET, IOPRIO_WHO_PROCESS, 0, value))
+}
+
+/// The kernel counts one bit less than it is told.
+pub fn set_memory_policy(policy: u32, nodes: &[u8]) -> Result<()> {
+    let (mask, bits) = match nodes {
+        [] => (core::ptr::null(), 0),
+        _ => (nodes.as_ptr(), nodes.len() * 8 + 1),
+    };
+    done(call!(nr::SET_MEMPOLICY, policy, mask, bits))
+}
+
 #[repr(C)]
 struct FilterProgram {
     len: u16,

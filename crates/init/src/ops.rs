@@ -402,6 +402,50 @@ ops! {
         /// The persona.
         domain: u32,
     }
+    /// Lets this process run on every CPU that its cpuset allows, whatever its caller was bound to.
+    57 ResetAffinity {}
+    /// Binds this process to CPUs (`sched_setaffinity(2)`).
+    58 Affinity {
+        /// Bit n allows CPU n; 64-bit words.
+        cpus: Blob,
+        /// Whether CPUs that are all outside of the cpuset are no failure.
+        lenient: bool,
+    }
+    /// Sets the scheduling policy and its parameters (`sched_setattr(2)`).
+    59 Scheduler {
+        /// `SCHED_*`.
+        policy: u32,
+        /// `SCHED_FLAG_*`.
+        flags: u64,
+        /// The nice value, as a signed number's bits.
+        nice: u32,
+        /// The static priority.
+        priority: u32,
+        /// Nanoseconds of run time in a period.
+        runtime: u64,
+        /// Nanoseconds until the deadline.
+        deadline: u64,
+        /// Nanoseconds of a period.
+        period: u64,
+    }
+    /// Sets the block I/O class and priority of this process (`ioprio_set(2)`).
+    60 IoPriority {
+        /// The class in bits 13 to 15, the priority below.
+        value: u32,
+    }
+    /// Sets the NUMA memory policy (`set_mempolicy(2)`).
+    61 MemoryPolicy {
+        /// `MPOL_*`, with `MPOL_F_*` flags.
+        policy: u32,
+        /// Bit n names node n; 64-bit words.
+        nodes: Blob,
+    }
+    /// Makes a time namespace, sets its clocks, and enters it. Uses the host's procfs: it has to happen
+    /// before the process hides itself in a new user namespace.
+    62 TimeNamespace {
+        /// Lines for `/proc/self/timens_offsets`; may be empty.
+        offsets: Str,
+    }
     /// Reports that all is set up, and waits until the caller has recorded it.
     46 Ready {}
     /// Waits at the start gate for `start`, whose connection then takes the control socket's place.

@@ -17,7 +17,6 @@ use crate::plan::Plan;
 use crate::process_id::ProcessId;
 use crate::seccomp::Cache;
 use crate::spawn::{self, Child, Inputs, Nature};
-use crate::spec::Seccomp;
 use crate::state::CgroupPlace;
 use crate::sub_cgroup::{self, SubCgroup};
 
@@ -29,14 +28,19 @@ pub(crate) fn run(
 ) -> Result<ExecProcess> {
     let state = container.record();
     let host = Host::probe_for_exec(&options.process)?;
-    let seccomp = filter_of(container)?;
     let places = options.cgroup.places(&state.cgroup)?;
+    let linux = container.spec()?.linux.as_ref();
+    // The container's own filter holds for everything that enters it.
+    let seccomp = linux.and_then(|linux| linux.seccomp.clone());
     let join = JoinOptions {
         namespaces: state.new_namespaces | state.joined_namespaces,
         seccomp: seccomp.clone(),
         id: Some(state.id.clone()),
         no_new_keyring: !state.session_keyring,
         unnamed_keyring: false,
+        keep_affinity: false,
+        memory_policy: linux.and_then(|linux| linux.memory_policy.clone()),
+        personality: linux.and_then(|linux| linux.personality.clone()),
         stdio: [None; 3],
         cgroup: v1_directories(&places),
         rootfs: Some(state.rootfs.clone()),
@@ -129,10 +133,4 @@ fn v1_directories(places: &[CgroupPlace]) -> Vec<PathBuf> {
         .iter()
         .filter(|place| place.hierarchy != orlop_cgroups::UNIFIED);
     v1.map(|place| place.path.clone()).collect()
-}
-
-/// The container's own filter holds for everything that enters it.
-fn filter_of(container: &Container) -> Result<Option<Seccomp>> {
-    let linux = container.spec()?.linux.as_ref();
-    Ok(linux.and_then(|linux| linux.seccomp.clone()))
 }

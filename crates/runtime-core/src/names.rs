@@ -149,3 +149,62 @@ pub(crate) fn capability(name: &str) -> Option<u32> {
         .position(|known| *known == name)
         .map(|number| number as u32)
 }
+
+/// Finds a name's number in one of the tables below.
+pub(crate) fn number(table: &[(&str, u32)], name: &str) -> Option<u32> {
+    let found = table.iter().find(|(known, _)| *known == name);
+    found.map(|(_, number)| *number)
+}
+
+/// Scheduling policies (`sched(7)`).
+pub(crate) const SCHEDULERS: [(&str, u32); 7] = [
+    ("SCHED_OTHER", 0),
+    ("SCHED_FIFO", 1),
+    ("SCHED_RR", 2),
+    ("SCHED_BATCH", 3),
+    ("SCHED_ISO", 4),
+    ("SCHED_IDLE", 5),
+    ("SCHED_DEADLINE", 6),
+];
+
+/// The name of a scheduling policy.
+pub(crate) fn scheduler(policy: u32) -> &'static str {
+    let found = SCHEDULERS.iter().find(|(_, number)| *number == policy);
+    found.map_or("", |(name, _)| name)
+}
+
+/// Flags of `sched_setattr(2)`.
+pub(crate) const SCHEDULER_FLAGS: [(&str, u32); 7] = [
+    ("SCHED_FLAG_RESET_ON_FORK", 0x01),
+    ("SCHED_FLAG_RECLAIM", 0x02),
+    ("SCHED_FLAG_DL_OVERRUN", 0x04),
+    ("SCHED_FLAG_KEEP_POLICY", 0x08),
+    ("SCHED_FLAG_KEEP_PARAMS", 0x10),
+    ("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20),
+    ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40),
+];
+
+/// Classes of `ioprio_set(2)`.
+pub(crate) const IO_CLASSES: [(&str, u32); 3] = [
+    ("IOPRIO_CLASS_RT", 1),
+    ("IOPRIO_CLASS_BE", 2),
+    ("IOPRIO_CLASS_IDLE", 3),
+];
+
+/// Modes of `set_mempolicy(2)`.
+pub(crate) const MEMORY_MODES: [(&str, u32); 7] = [
+    ("MPOL_DEFAULT", 0),
+    ("MPOL_PREFERRED", 1),
+    ("MPOL_BIND", 2),
+    ("MPOL_INTERLEAVE", 3),
+    ("MPOL_LOCAL", 4),
+    ("MPOL_PREFERRED_MANY", 5),
+    ("MPOL_WEIGHTED_INTERLEAVE", 6),
+];
+
+/// Flags of `set_mempolicy(2)`.
+pub(crate) const MEMORY_FLAGS: [(&str, u32); 3] = [
+    ("MPOL_F_STATIC_NODES", 1 << 15),
+    ("MPOL_F_RELATIVE_NODES", 1 << 14),
+    ("MPOL_F_NUMA_BALANCING", 1 << 13),
+];

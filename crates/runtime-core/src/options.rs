@@ -50,6 +50,8 @@ pub struct Options {
     pub(crate) root_attr: u64,
     /// Whether a session keyring without a name is joined where there is no id to name one.
     pub(crate) unnamed_keyring: bool,
+    /// Whether the program stays on the CPUs that the caller is bound to.
+    pub(crate) keep_affinity: bool,
 }
 
 impl Options {
@@ -73,6 +75,7 @@ impl Options {
             no_devices: false,
             root_attr: 0,
             unnamed_keyring: false,
+            keep_affinity: false,
         }
     }
 

@@ -314,6 +314,8 @@ impl<'a> Resolved<'a> {
         options.no_cgroup = cgroup.is_none();
         options.limits = cgroup.map(|choice| choice.limits.clone());
         options.unnamed_keyring = true;
+        // As any child of its.
+        options.keep_affinity = true;
         // Device nodes would be made in the caller's own directory.
         options.no_devices = !self.command.default_mounts
             && !self

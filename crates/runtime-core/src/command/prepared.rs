@@ -203,6 +203,7 @@ impl Prepared {
             namespaces: plan.new_namespaces | plan.joined_namespaces,
             seccomp: seccomp.clone(),
             unnamed_keyring: true,
+            keep_affinity: true,
             stdio: [0, 1, 2].map(|number| separate.then_some(number)),
             cgroup: directories.unwrap_or_default(),
             ..JoinOptions::default()

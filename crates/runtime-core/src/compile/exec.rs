@@ -8,13 +8,13 @@ use super::process::{
     Program, needs_proc, push_console, push_controlling_terminal, push_cwd, push_filter,
     push_limits, push_proc_writes, push_small_limits,
 };
-use super::{identity, push_joins};
+use super::{identity, push_joins, scheduling};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::id::ContainerId;
-use crate::names::{CAP_SETGID, CLONE_NEWTIME};
+use crate::names::CAP_SETGID;
 use crate::plan::{Plan, PlanBuilder, Source};
-use crate::spec::{Process, Seccomp};
+use crate::spec::{MemoryPolicy, Personality, Process, Seccomp};
 
 /// What is entered: the container's namespaces and filter.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,10 @@ pub(crate) struct JoinOptions {
     pub(crate) no_new_keyring: bool,
     /// As [`Options::unnamed_keyring`](crate::Options).
     pub(crate) unnamed_keyring: bool,
+    /// As [`Options::keep_affinity`](crate::Options).
+    pub(crate) keep_affinity: bool,
+    pub(crate) memory_policy: Option<MemoryPolicy>,
+    pub(crate) personality: Option<Personality>,
     pub(crate) stdio: [Option<usize>; 3],
     /// The directories of the container's cgroup in v1 hierarchies.
     pub(crate) cgroup: Vec<PathBuf>,
@@ -72,7 +76,11 @@ impl Plan {
                 });
             }
         }
+        scheduling::push_initial_affinity(&mut build, process, options.cgroup.is_empty())?;
         push_joins(&mut build, &options.cgroup)?;
+        if !options.keep_affinity {
+            scheduling::push_final_affinity(&mut build, process)?;
+        }
         // Init is not in the container yet, so that its own procfs is the host's; a caller without
         // privilege has none and writes the score itself.
         if needs_proc(process) && !host.is_privileged() {
@@ -84,6 +92,10 @@ impl Plan {
         }
         // Before a user namespace is entered, in which limits can't be raised.
         push_limits(&mut build, process, false)?;
+        let forks = options.namespaces & PID != 0;
+        let policy = options.memory_policy.as_ref();
+        scheduling::push_entering(&mut build, process, policy, forks)?;
+        scheduling::push_personality(&mut build, options.personality.as_ref())?;
         enter(&mut build, options)?;
         if process.terminal {
             let root = build.made()?;
@@ -96,7 +108,7 @@ impl Plan {
 }
 
 fn enter(build: &mut PlanBuilder, options: &JoinOptions) -> Result<()> {
-    let flags = options.namespaces & !CLONE_NEWTIME;
+    let flags = options.namespaces;
     if flags != 0 {
         let fd = build.source(Source::Target)?;
         build.push(Op::SetNs { fd, flags });

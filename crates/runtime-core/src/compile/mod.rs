@@ -10,7 +10,9 @@ mod namespaces;
 mod process;
 mod resources;
 mod rootfs;
+mod scheduling;
 mod sysctl;
+mod time_namespace;
 mod unit;
 mod unsupported;
 
@@ -112,6 +114,9 @@ impl Compiler<'_> {
         self.build.at_none();
         self.mounts()?;
         self.join_cgroup()?;
+        if !self.options.keep_affinity {
+            self.build.push(Op::ResetAffinity {});
+        }
         self.devices()?;
         self.console()?;
         self.finish_mounts()?;

@@ -7,7 +7,7 @@ use orlop_init::Op;
 use super::Compiler;
 use crate::error::{Error, Result};
 use crate::idmap;
-use crate::names::NAMESPACES;
+use crate::names::{CLONE_NEWTIME, NAMESPACES};
 use crate::options::Options;
 use crate::plan::{IdMaps, Source};
 use crate::spec::{Linux, NamespaceKind};
@@ -120,12 +120,11 @@ impl Namespaces {
     }
 
     /// A user namespace must be entered before what it shall own is made: then init makes all.
+    ///
+    /// A time namespace is an operation of its own: its clocks are set before it is entered.
     fn init_makes(&self) -> u32 {
-        if self.has_user() {
-            self.new
-        } else {
-            self.new & CGROUP
-        }
+        let new = self.new & !CLONE_NEWTIME;
+        if self.has_user() { new } else { new & CGROUP }
     }
 
     /// Whether init can join the host's cgroups still after it has entered its namespaces, and ends
@@ -135,7 +134,7 @@ impl Namespaces {
     }
 
     pub(super) fn clone_flags(&self) -> u32 {
-        self.new & !self.init_makes()
+        self.new & !self.init_makes() & !CLONE_NEWTIME
     }
 
     /// A process can't enter a PID namespace; only its children are born there.
@@ -153,11 +152,7 @@ fn flag(kind: &NamespaceKind, field: &str) -> Result<u32> {
         NamespaceKind::Ipc => libc::CLONE_NEWIPC as u32,
         NamespaceKind::Uts => libc::CLONE_NEWUTS as u32,
         NamespaceKind::Cgroup => CGROUP,
-        NamespaceKind::Time => {
-            return Err(Error::Unsupported {
-                field: format!("{field}.type \"time\""),
-            });
-        }
+        NamespaceKind::Time => CLONE_NEWTIME,
         NamespaceKind::Unknown(name) => {
             let message = format!("{name:?} is no kind of namespace");
             return Err(Error::invalid(format!("{field}.type"), message));
@@ -169,6 +164,7 @@ impl Compiler<'_> {
     pub(super) fn enter_namespaces(&mut self) -> Result<()> {
         if !self.namespaces.is_new(USER) {
             self.build.push(Op::Dumpable { on: false });
+            self.time_namespace()?;
         }
         let joins = self.namespaces.joins.clone();
         for (flags, from, field) in joins {
@@ -195,6 +191,8 @@ impl Compiler<'_> {
         if makes & USER != 0 {
             self.build.push(Op::Unshare { flags: USER });
             self.build.push(Op::NeedMaps {});
+            self.time_namespace()?;
+            self.build.at("linux.namespaces");
             // Only now: the maps of a process that hides itself can't be written by its owner.
             self.build.push(Op::Dumpable { on: false });
             self.build.push(Op::BecomeIds { uid: 0, gid: 0 });

@@ -4,6 +4,7 @@ use orlop_init::Op;
 use orlop_init::wire::Slot;
 
 use super::Compiler;
+use super::scheduling::{self, push_personality};
 use crate::error::Result;
 use crate::names::{self, CAP_SETGID, CAP_SYS_ADMIN};
 use crate::plan::{PlanBuilder, RaisedLimit, Source};
@@ -383,6 +384,8 @@ impl Compiler<'_> {
     pub(super) fn identity(&mut self) -> Result<()> {
         let raise = self.namespaces.has_user();
         push_limits(&mut self.build, self.process, raise)?;
+        let policy = self.linux.memory_policy.as_ref();
+        scheduling::push(&mut self.build, self.process, policy)?;
         let has_filter = self.linux.seccomp.is_some();
         let groups_denied = self.groups_denied();
         let host = if self.namespaces.has_user() {
@@ -397,19 +400,7 @@ impl Compiler<'_> {
             has_filter,
             groups_denied,
         )?;
-        if let Some(personality) = &self.linux.personality {
-            self.build.at("linux.personality.domain");
-            let domain = match personality.domain.as_str() {
-                "LINUX" => 0,
-                "LINUX32" => 8,
-                other => {
-                    return Err(self
-                        .build
-                        .error(format!("{other:?} is not LINUX or LINUX32")));
-                }
-            };
-            self.build.push(Op::Personality { domain });
-        }
+        push_personality(&mut self.build, self.linux.personality.as_ref())?;
         let mask = self.process.user.umask.unwrap_or(DEFAULT_UMASK);
         self.build.at("process.user.umask");
         if mask > 0o777 {

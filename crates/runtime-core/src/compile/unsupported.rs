@@ -41,12 +41,6 @@ fn in_process(process: &Process) -> Result<()> {
     refuse_if(
         is_set(process.selinux_label.as_ref()),
         "process.selinuxLabel",
-    )?;
-    refuse_if(process.scheduler.is_some(), "process.scheduler")?;
-    refuse_if(process.io_priority.is_some(), "process.ioPriority")?;
-    refuse_if(
-        process.exec_cpu_affinity.is_some(),
-        "process.execCPUAffinity",
     )
 }
 
@@ -63,8 +57,6 @@ fn in_mount(index: usize, mount: &Mount) -> Result<()> {
 
 fn in_linux(linux: &Linux) -> Result<()> {
     refuse_if(!linux.net_devices.is_empty(), "linux.netDevices")?;
-    refuse_if(!linux.time_offsets.is_empty(), "linux.timeOffsets")?;
     refuse_if(is_set(linux.mount_label.as_ref()), "linux.mountLabel")?;
-    refuse_if(linux.intel_rdt.is_some(), "linux.intelRdt")?;
-    refuse_if(linux.memory_policy.is_some(), "linux.memoryPolicy")
+    refuse_if(linux.intel_rdt.is_some(), "linux.intelRdt")
 }

@@ -75,6 +75,9 @@ impl Plan {
             }
             Op::JoinCgroup { path } => format!("join the cgroup by {}", text(path)),
             Op::SessionKeyring { name } => format!("join session keyring {}", text(name)),
+            Op::Scheduler { policy, .. } => {
+                format!("set the scheduling policy {}", names::scheduler(policy))
+            }
             Op::Umask { mask } => format!("set umask {mask:04o}"),
             _ => describe_plain(op).to_owned(),
         }
@@ -213,6 +216,11 @@ fn describe_plain(op: &Op) -> &'static str {
         Op::Seccomp { .. } => "load the seccomp filter",
         Op::Home { .. } => "look up HOME in /etc/passwd",
         Op::Personality { .. } => "set the personality",
+        Op::ResetAffinity {} => "let the process run on all CPUs of its cpuset",
+        Op::Affinity { .. } => "bind the process to CPUs",
+        Op::IoPriority { .. } => "set the I/O priority",
+        Op::MemoryPolicy { .. } => "set the memory policy",
+        Op::TimeNamespace { .. } => "make a time namespace",
         Op::Ready {} => "report ready",
         Op::Starting {} => "report that the program is next",
         Op::Gate { .. } => "wait at the start gate",
@@ -247,6 +255,23 @@ fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static str> {
         (Op::MountFs { strict: true, .. }, libc::EPERM) if new_user => Some(
             "in a user namespace proc needs a PID namespace of its own, sysfs a network namespace of its own",
         ),
+        (Op::Scheduler { .. }, libc::EPERM) => Some(
+            "it needs CAP_SYS_NICE; SCHED_DEADLINE does not go with a cpuset, nor SCHED_FIFO and SCHED_RR with a cgroup without cpu.rt_runtime_us",
+        ),
+        (Op::IoPriority { .. }, libc::EPERM) => Some("IOPRIO_CLASS_RT needs CAP_SYS_NICE"),
+        (Op::Affinity { .. }, libc::EINVAL) => {
+            Some("none of these CPUs is there and in the container's cpuset")
+        }
+        (Op::MemoryPolicy { .. }, libc::ENOSYS) => Some("this kernel has no NUMA support"),
+        (Op::MemoryPolicy { .. }, libc::EINVAL) => {
+            Some("a node that is not there or not in the cpuset, or a mode that this kernel lacks")
+        }
+        (Op::TimeNamespace { .. }, libc::EINVAL | libc::ENOENT) => {
+            Some("this kernel has no time namespaces")
+        }
+        (Op::TimeNamespace { .. }, libc::ERANGE) => {
+            Some("the clock would be before the boot, or too far in the future")
+        }
         (Op::Rlimit { .. }, libc::EPERM) => Some("raising a hard limit needs CAP_SYS_RESOURCE"),
         (Op::Capabilities { .. }, libc::EPERM) => {
             Some("the caller itself lacks one of these capabilities")

@@ -98,6 +98,7 @@ fn number_text(name: &str, number: u64) -> String {
         "keep" | "effective" | "permitted" | "inheritable" | "ambient" | "set" | "clear" => {
             format!("{number:#x}")
         }
+        "nice" => (number as u32).cast_signed().to_string(),
         "flags" => format!("{number:#x}"),
         "propagation" => names::propagation(number).to_owned(),
         _ => number.to_string(),
