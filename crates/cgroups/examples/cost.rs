@@ -30,10 +30,16 @@ fn main() -> Result<()> {
         layout.mode(),
         layout.hierarchies().len()
     );
+    let measured = measure_all(&layout, &path(0)?);
+    others.iter().try_for_each(Cgroup::destroy)?;
+    parent.destroy()?;
+    measured
+}
+
+fn measure_all(layout: &Layout, path: &CgroupPath) -> Result<()> {
     measure("probe", Duration::ZERO, || Layout::probe().map(|_| ()))?;
     for pause in [Duration::ZERO, Duration::from_millis(20)] {
-        let path = path(0)?;
-        let places: Vec<_> = Cgroup::plan_paths(&layout, &path)
+        let places: Vec<_> = Cgroup::plan_paths(layout, path)
             .into_iter()
             .map(|place| place.path)
             .collect();
@@ -43,26 +49,25 @@ fn main() -> Result<()> {
             "make: bare, ours",
             pause,
             || bare_make(&places),
-            || Cgroup::create(&layout, &path, &none).map(drop),
+            || Cgroup::create(layout, path, &none).map(drop),
             || bare_remove(&places),
         )?;
         measure_pair(
             "make with two limits: bare without, ours",
             pause,
             || bare_make(&places),
-            || Cgroup::create(&layout, &path, &some).map(drop),
+            || Cgroup::create(layout, path, &some).map(drop),
             || bare_remove(&places),
         )?;
         measure_pair(
             "remove: bare, ours",
             pause,
             || bare_remove(&places),
-            || Cgroup::open(&Cgroup::plan_paths(&layout, &path)).destroy(),
+            || Cgroup::open(&Cgroup::plan_paths(layout, path)).destroy(),
             || bare_make(&places),
         )?;
     }
-    others.iter().try_for_each(Cgroup::destroy)?;
-    parent.destroy()
+    Ok(())
 }
 
 /// Errors of the bare calls show in the figures of the next step.

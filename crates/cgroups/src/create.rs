@@ -92,8 +92,18 @@ impl<'a> Making<'a> {
 
     /// Applies limits, with the controllers that they need.
     pub(crate) fn limit(&self, limits: &Limits) -> Result<()> {
-        enable_controllers(self.layout, &self.cgroup, limits)?;
-        self.cgroup.apply(limits)
+        let remembered = enable_controllers(self.layout, &self.cgroup, limits)?;
+        match self.cgroup.apply(limits) {
+            // Somebody has switched one off since.
+            Err(Error::NoController { .. }) if remembered => {
+                for hierarchy in self.layout.hierarchies() {
+                    hierarchy.set_full(None);
+                }
+                enable_controllers(self.layout, &self.cgroup, limits)?;
+                self.cgroup.apply(limits)
+            }
+            done => done,
+        }
     }
 
     pub(crate) fn finish(mut self) -> Cgroup {
@@ -244,12 +254,13 @@ fn check_thawed(member: &Member, mountpoint: &Path) -> Result<()> {
 }
 
 /// v2: makes the controllers available in the new cgroup, those that the limits
-/// need and, for the figures on pure v2, the others that there are.
-fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Result<()> {
+/// need and, for the figures on pure v2, the others that there are. Says whether it
+/// relied on how an earlier cgroup was found.
+fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Result<bool> {
     let v2 = |hierarchy: &&Hierarchy| hierarchy.version() == Version::V2;
     let Some((hierarchy, member)) = layout.hierarchies().iter().find(v2).zip(cgroup.v2_member())
     else {
-        return Ok(());
+        return Ok(false);
     };
     let needed: ControllerSet = limits
         .requires()
@@ -258,7 +269,7 @@ fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Resu
         .collect();
     let pure = layout.mode() == Mode::V2;
     if needed.is_empty() && !pure {
-        return Ok(());
+        return Ok(false);
     }
     let offered = hierarchy.controllers()?;
     if let Some(controller) = needed.without(offered).iter().next() {
@@ -267,11 +278,18 @@ fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Resu
             controller,
         });
     }
+    let parent = member.path().parent().unwrap_or(hierarchy.mountpoint());
+    if hierarchy.is_full(parent) {
+        return Ok(true);
+    }
     let wanted = if pure { offered } else { needed };
     let present = ControllerSet::parse(&member.read("cgroup.controllers")?);
     let missing = wanted.without(present);
     if missing.is_empty() {
-        return Ok(());
+        if wanted == offered {
+            hierarchy.set_full(Some(parent));
+        }
+        return Ok(false);
     }
     let mut dir = hierarchy.mountpoint().to_owned();
     let below = member
@@ -283,7 +301,8 @@ fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Resu
         enable_in(&dir, missing, needed)?;
         dir.push(component);
     }
-    check_type(member)
+    check_type(member)?;
+    Ok(false)
 }
 
 /// Below a threaded cgroup nothing but threads can be put into a new one. Such a

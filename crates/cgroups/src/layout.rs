@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::io::Errno;
@@ -53,6 +53,8 @@ pub struct Hierarchy {
     own: PathBuf,
     v1_controllers: ControllerSet,
     v2_controllers: OnceLock<ControllerSet>,
+    /// v2: a cgroup whose new children had all of these controllers.
+    full: Arc<Mutex<Option<PathBuf>>>,
 }
 
 /// The name of the v2 hierarchy in this crate's types.
@@ -190,6 +192,20 @@ impl Hierarchy {
             .get_or_init(|| ControllerSet::parse(&text)))
     }
 
+    /// Whether new children of that cgroup were seen to have every controller.
+    pub(crate) fn is_full(&self, parent: &Path) -> bool {
+        self.full
+            .lock()
+            .is_ok_and(|full| full.as_deref() == Some(parent))
+    }
+
+    /// Remembers that for a cgroup, or forgets it.
+    pub(crate) fn set_full(&self, parent: Option<&Path>) {
+        if let Ok(mut full) = self.full.lock() {
+            *full = parent.map(Path::to_owned);
+        }
+    }
+
     pub(crate) fn v1_controllers(&self) -> ControllerSet {
         self.v1_controllers
     }
@@ -271,6 +287,7 @@ impl Finder {
                 mountpoint,
                 v1_controllers,
                 v2_controllers: OnceLock::new(),
+                full: Arc::default(),
             })
         });
         Layout {

@@ -297,6 +297,32 @@ fn the_unified_hierarchy_of_a_hybrid_host_lacks_memory_and_says_so() {
 }
 
 #[test]
+fn a_controller_that_was_switched_off_meanwhile_is_switched_on_again() {
+    let Some(layout) = common::v2_view() else {
+        return;
+    };
+    if layout.hierarchy_of(Controller::Pids).unwrap().is_none() {
+        eprintln!("skipped: needs pids on cgroup v2");
+        return;
+    }
+    let top = own_path();
+    let below = |name: &str| orlop_cgroups::CgroupPath::new(&format!("{top}/{name}")).unwrap();
+    let limits = Limits::new().pids_limit(5);
+    // The second finds all as it has to be, and is what the third goes by.
+    for name in ["a", "b"] {
+        drop(Scratch(
+            Cgroup::create(&layout, &below(name), &limits).unwrap(),
+        ));
+    }
+    let parent = Scratch(Cgroup::open(&Cgroup::plan_paths(&layout, &top)));
+    let control = common::member_path(&parent, "unified").join("cgroup.subtree_control");
+    std::fs::write(control, "-pids").unwrap();
+    let third = Scratch(Cgroup::create(&layout, &below("c"), &limits).unwrap());
+    assert_eq!(read(&third, "unified", "pids.max"), "5");
+    drop(third);
+}
+
+#[test]
 fn a_refused_value_is_reported_with_file_and_value() {
     let Some(layout) = common::v1_view() else {
         return;
