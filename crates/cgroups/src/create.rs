@@ -286,7 +286,10 @@ fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Resu
     let present = ControllerSet::parse(&member.read("cgroup.controllers")?);
     let missing = wanted.without(present);
     if missing.is_empty() {
-        if wanted == offered {
+        // Where no controller is offered, as on some hybrid hosts, none is lacking either.
+        if offered.is_empty() {
+            check_type(member)?;
+        } else if wanted == offered {
             hierarchy.set_full(Some(parent));
         }
         return Ok(false);
