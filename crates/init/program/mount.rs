@@ -6,7 +6,7 @@ use crate::execute::State;
 use crate::ops::Op;
 use crate::report::Part;
 use crate::resolve::{self, Missing};
-use crate::sys::{self, CWD, Fd, MOUNT_ATTR_RDONLY, MountAttr, O_DIRECTORY, O_PATH, S_IFCHR, S_IFDIR, S_IFMT};
+use crate::sys::{self, CWD, Errno, Fd, MOUNT_ATTR_RDONLY, MountAttr, O_DIRECTORY, O_PATH, S_IFCHR, S_IFDIR, S_IFMT};
 use crate::wire::{Slot, Str};
 use crate::{During, Failure, Step};
 
@@ -122,7 +122,17 @@ fn attach(mount: Fd, root: Fd, target: &CStr, strict: bool) -> Step {
         _ => Missing::File,
     };
     let target = resolve::mount_point(root, target, strict, missing)?;
-    sys::move_mount(mount, target, c"").during(Part::Attach)
+    match sys::move_mount(mount, target, c"") {
+        // The kernel has one answer for many things; this is the one that people run into.
+        Err(Errno::INVAL) if is_directory(target)? != (missing == Missing::Directory) => {
+            Err(Errno::NOTDIR).during(Part::Attach)
+        }
+        result => result.during(Part::Attach),
+    }
+}
+
+fn is_directory(object: Fd) -> sys::Result<bool> {
+    Ok(sys::stat(object, c"")?.mode & S_IFMT == S_IFDIR)
 }
 
 /// The new root covers the old one at the same place, and the old one is taken out from under it.

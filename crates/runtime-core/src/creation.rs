@@ -63,6 +63,7 @@ pub(crate) fn run(
     match creation.make(making, early, state, sockets) {
         Ok(grown) => Ok(Made { creation, grown }),
         Err(error) => {
+            let error = creation.explain(error);
             creation.undo(&made_for, making);
             Err(error)
         }
@@ -289,6 +290,18 @@ impl Creation {
         self.holder = None;
         followed?;
         Ok(terminal)
+    }
+
+    /// A death without a word may have been the kernel's doing, for want of memory.
+    fn explain(&self, error: Error) -> Error {
+        let Error::InitDied { .. } = error else {
+            return error;
+        };
+        let stats = self.cgroup.as_ref().and_then(|cgroup| cgroup.stats().ok());
+        match stats {
+            Some(stats) if stats.memory.oom_kills > 0 => Error::OutOfMemory,
+            _ => error,
+        }
     }
 
     /// Takes everything back, and ends what had begun for hooks.

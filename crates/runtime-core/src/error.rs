@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::id::ContainerId;
+use crate::plan::{of_birth, os_error};
 use crate::seccomp::SeccompError;
 use crate::spec::SpecError;
 
@@ -42,7 +43,7 @@ pub enum Error {
     #[error(transparent)]
     Step(#[from] StepError),
     /// The caller's own part failed.
-    #[error("{operation}: {error}")]
+    #[error("{operation}: {}", words_of(error))]
     System {
         /// What was tried, and on what.
         operation: String,
@@ -89,6 +90,9 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// Its memory limit is too small for the container to be set up.
+    #[error("container init was OOM-killed (memory limit too low?)")]
+    OutOfMemory,
     /// The container's first process ended before it was set up.
     #[error("the container's init {how} before it was ready")]
     InitDied {
@@ -123,6 +127,14 @@ impl Error {
     }
 }
 
+/// An operating system's error as callers know it, without its number.
+fn words_of(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(errno) => os_error(errno),
+        None => error.to_string(),
+    }
+}
+
 /// Says what was tried, where a call of the operating system fails.
 pub(crate) trait Context<T> {
     /// The operation and its object, as a person would say it: `open /dev/null`.
@@ -138,7 +150,7 @@ impl<T, E: Into<io::Error>> Context<T> for std::result::Result<T, E> {
 /// A step of a Plan that failed in the container's init.
 #[derive(Debug, Clone)]
 pub struct StepError {
-    /// The step's place in the Plan.
+    /// The step's place in the Plan; `usize::MAX` for what comes before the first.
     pub index: usize,
     /// The field of the specification that asked for it, if one did.
     pub field: Option<String>,
@@ -150,6 +162,20 @@ pub struct StepError {
     pub errno: i32,
     /// What usually causes this, where it is known.
     pub hint: Option<&'static str>,
+}
+
+impl StepError {
+    /// The process could not be born, or its namespaces could not be made.
+    pub(crate) fn of_birth(operation: String, errno: i32) -> Self {
+        Self {
+            index: usize::MAX,
+            field: None,
+            operation,
+            reason: os_error(errno),
+            errno,
+            hint: of_birth(errno),
+        }
+    }
 }
 
 impl fmt::Display for StepError {

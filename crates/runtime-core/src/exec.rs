@@ -114,8 +114,8 @@ fn enter(
 /// Whether a cgroup of v2 takes no process, since it has children (the "no internal processes"
 /// rule of cgroups(7)).
 fn is_busy(error: &Error) -> bool {
-    let busy = Some(rustix::io::Errno::BUSY.raw_os_error());
-    matches!(error, Error::System { error, .. } if error.raw_os_error() == busy)
+    let busy = rustix::io::Errno::BUSY.raw_os_error();
+    matches!(error, Error::Step(error) if error.errno == busy)
 }
 
 /// The same places, with that of the container's first process in the unified hierarchy.

@@ -498,7 +498,10 @@ fn a_paused_sandbox_is_dropped() {
 
 #[test]
 fn what_has_no_cgroup_is_not_paused() {
-    let sandbox = Command::new("/bin/sleep").arg("100").spawn().unwrap();
+    need_root!();
+    let rootfs = Rootfs::new();
+    let command = rootfs.command("/bin/sleep").arg("100");
+    let sandbox = command.spawn().unwrap();
     assert!(sandbox.cgroup().is_none());
     let error = sandbox.pause().unwrap_err().to_string();
     assert!(

@@ -135,14 +135,11 @@ impl Plan {
     pub(crate) fn step_error(&self, record: &Record) -> StepError {
         let index = record.op as usize;
         let Some(step) = self.steps.get(index) else {
-            return StepError {
-                index,
-                field: None,
-                operation: "start init".to_owned(),
-                reason: io::Error::from_raw_os_error(record.value).to_string(),
-                errno: record.value,
-                hint: None,
+            let operation = match record.part {
+                Part::Call => self.describe_birth(),
+                _ => "start init".to_owned(),
             };
+            return StepError::of_birth(operation, record.value);
         };
         let errno = match record.part {
             Part::Status | Part::Signal => 0,
@@ -154,8 +151,13 @@ impl Plan {
             operation: self.describe(&step.op),
             reason: self.reason(&step.op, record),
             errno,
-            hint: hint(&step.op, record, self.new_namespaces),
+            hint: super::hints::hint(&step.op, record, self.new_namespaces),
         }
+    }
+
+    fn describe_birth(&self) -> String {
+        let names = crate::names::namespaces(self.clone_flags);
+        format!("make new {names} namespaces")
     }
 
     fn reason(&self, op: &Op, record: &Record) -> String {
@@ -243,48 +245,5 @@ pub(crate) fn os_error(errno: i32) -> String {
     match text.rfind(" (os error") {
         Some(end) => text[..end].to_owned(),
         None => text,
-    }
-}
-
-fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static str> {
-    let new_user = namespaces & libc::CLONE_NEWUSER as u32 != 0;
-    match (op, record.value) {
-        (Op::MountFs { strict: true, .. }, libc::ELOOP | libc::ENOTDIR) => Some(
-            "proc and sysfs must be mounted on ordinary directories; the image has a link there",
-        ),
-        (Op::MountFs { strict: true, .. }, libc::EPERM) if new_user => Some(
-            "in a user namespace proc needs a PID namespace of its own, sysfs a network namespace of its own",
-        ),
-        (Op::Scheduler { .. }, libc::EPERM) => Some(
-            "it needs CAP_SYS_NICE; SCHED_DEADLINE does not go with a cpuset, nor SCHED_FIFO and SCHED_RR with a cgroup without cpu.rt_runtime_us",
-        ),
-        (Op::IoPriority { .. }, libc::EPERM) => Some("IOPRIO_CLASS_RT needs CAP_SYS_NICE"),
-        (Op::Affinity { .. }, libc::EINVAL) => {
-            Some("none of these CPUs is there and in the container's cpuset")
-        }
-        (Op::MemoryPolicy { .. }, libc::ENOSYS) => Some("this kernel has no NUMA support"),
-        (Op::MemoryPolicy { .. }, libc::EINVAL) => {
-            Some("a node that is not there or not in the cpuset, or a mode that this kernel lacks")
-        }
-        (Op::TimeNamespace { .. }, libc::EINVAL | libc::ENOENT) => {
-            Some("this kernel has no time namespaces")
-        }
-        (Op::TimeNamespace { .. }, libc::ERANGE) => {
-            Some("the clock would be before the boot, or too far in the future")
-        }
-        (Op::Rlimit { .. }, libc::EPERM) => Some("raising a hard limit needs CAP_SYS_RESOURCE"),
-        (Op::Capabilities { .. }, libc::EPERM) => {
-            Some("the caller itself lacks one of these capabilities")
-        }
-        (Op::Groups { .. }, libc::EPERM) if new_user => {
-            Some("setgroups is denied in this user namespace")
-        }
-        (Op::Pivot { .. }, libc::EINVAL) => {
-            Some("the host's root may be a ramfs, which can't be pivoted from; use --no-pivot")
-        }
-        (Op::Exec { .. }, libc::ENOEXEC) => {
-            Some("it is not an executable of this architecture, or a script without #!")
-        }
-        _ => None,
     }
 }

@@ -6,6 +6,7 @@
 
 mod build;
 mod describe;
+mod hints;
 mod print;
 mod without;
 
@@ -21,6 +22,7 @@ use crate::spec;
 
 pub(crate) use build::PlanBuilder;
 pub(crate) use describe::os_error;
+pub(crate) use hints::of_birth;
 pub use print::PlanText;
 
 /// What will happen to make a container: the result of compiling a Spec.

@@ -26,16 +26,16 @@ mod program;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use orlop_cgroups::Cgroup;
-use orlop_init::{Kind, Op, Part, Record};
+use orlop_init::{Kind, Op, Record};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, StepError};
 use crate::idmap;
 use crate::plan::{Plan, RaisedLimit};
 use crate::poll::poll_until;
 use crate::seccomp::Filter;
-use crate::sys::{self, BEFORE_INIT, Birth, Shared, clone_init};
+use crate::sys::{self, Birth, Shared, clone_init};
 use channel::Channel;
 
 pub(crate) use channel::{Message, receive, send_continue};
@@ -113,11 +113,6 @@ pub(crate) fn spawn_program(
     Ok(child)
 }
 
-fn namespaces_operation(plan: &Plan) -> String {
-    let names = crate::names::namespaces(plan.clone_flags);
-    format!("make new {names} namespaces")
-}
-
 fn set_oom_score(pid: i32, score: i32) -> Result<()> {
     std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
         .context(|| format!("set oom_score_adj to {score}"))
@@ -172,7 +167,9 @@ impl Child {
             control: theirs.as_fd(),
             preserve: preserve_fds,
         })
-        .context(|| "clone3".to_owned())?;
+        .map_err(|error| {
+            StepError::of_birth("clone3".to_owned(), error.raw_os_error().unwrap_or(0))
+        })?;
         Ok(Self {
             pid: born.pid,
             pidfd: born.pidfd,
@@ -269,10 +266,6 @@ impl Child {
 
     fn failed(&mut self, plan: &Plan, record: &Record) -> Error {
         self.kill_and_reap();
-        if record.op == BEFORE_INIT && record.part == Part::Call {
-            let error = std::io::Error::from_raw_os_error(record.value);
-            return Error::system(namespaces_operation(plan), error);
-        }
         plan.step_error(record).into()
     }
 

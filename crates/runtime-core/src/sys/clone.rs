@@ -40,7 +40,7 @@ pub(crate) struct Born {
 }
 
 /// Index that the record of a failure before init carries.
-pub(crate) const BEFORE_INIT: u32 = u32::MAX;
+const BEFORE_INIT: u32 = u32::MAX;
 
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 const CLONE_INTO_CGROUP: u64 = 1 << 33;

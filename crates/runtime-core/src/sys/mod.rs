@@ -10,7 +10,7 @@ mod rlimit;
 mod signal;
 
 pub(crate) use caps::permitted_capabilities;
-pub(crate) use clone::{BEFORE_INIT, Birth, Shared, clone_init};
+pub(crate) use clone::{Birth, Shared, clone_init};
 pub(crate) use mount::mount_setattr;
 pub(crate) use namespace::namespace_kind;
 pub(crate) use probe::has_call;
