@@ -9,7 +9,7 @@ use crate::report::{Kind, Part};
 use crate::sys::{self, Errno, Fd};
 use crate::wire::{MAX_SLOTS, OnError, Slot};
 use crate::{
-    Failure, Step, console, credentials, files, home, hook, mount, process, scheduling, timens,
+    Failure, Step, console, copy_up, credentials, files, home, hook, mount, process, scheduling, timens,
 };
 
 /// The descriptors that operations name.
@@ -121,6 +121,7 @@ impl State {
             | Op::Scheduler { .. }
             | Op::IoPriority { .. }
             | Op::MemoryPolicy { .. } => scheduling::step(self, op),
+            Op::OpenCovered { .. } | Op::CopyUp { .. } => copy_up::step(self, op),
             Op::TimeNamespace { offsets } => timens::make(self.image.str(offsets)?),
             Op::Console { root, uid, rows, columns, bind } => {
                 console::open(self, root, uid, (rows, columns), bind)

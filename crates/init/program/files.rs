@@ -55,7 +55,7 @@ struct Node {
 }
 
 /// The kernel's encoding of a device number for `mknodat(2)`.
-fn encode((major, minor): (u32, u32)) -> u64 {
+pub fn encode((major, minor): (u32, u32)) -> u64 {
     let (major, minor) = (u64::from(major), u64::from(minor));
     (minor & 0xff) | (major & 0xfff) << 8 | (minor & !0xff) << 12 | (major & !0xfff) << 32
 }

@@ -21,6 +21,7 @@ mod wire;
 mod arch;
 mod console;
 mod control;
+mod copy_up;
 mod credentials;
 mod execute;
 mod files;

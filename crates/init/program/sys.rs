@@ -17,7 +17,9 @@ impl Errno {
     pub const BADF: Self = Self(9);
     pub const AGAIN: Self = Self(11);
     pub const ACCES: Self = Self(13);
+    pub const BUSY: Self = Self(16);
     pub const EXIST: Self = Self(17);
+    pub const XDEV: Self = Self(18);
     pub const NODEV: Self = Self(19);
     pub const NOTDIR: Self = Self(20);
     pub const ISDIR: Self = Self(21);
@@ -199,6 +201,35 @@ pub fn openat2(dir: Fd, path: &CStr, flags: u64, resolve: u64) -> Result<Fd> {
     }
 }
 
+/// Makes a regular file that is not there yet, for writing.
+pub fn create(dir: Fd, name: &CStr, mode: u32) -> Result<Fd> {
+    const O_CREAT: u64 = 0o100;
+    const O_EXCL: u64 = 0o200;
+    let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    let how = OpenHow { flags, mode: u64::from(mode), resolve: RESOLVE_BENEATH };
+    fd(call!(nr::OPENAT2, dir.0, name.as_ptr(), &raw const how, size_of::<OpenHow>()))
+}
+
+/// Reads entries of a directory as `struct linux_dirent64`; 0 at its end.
+pub fn read_directory(dir: Fd, buffer: &mut [u8]) -> Result<usize> {
+    call!(nr::GETDENTS64, dir.0, buffer.as_mut_ptr(), buffer.len())
+}
+
+/// Moves bytes from one file's position to the other's; 0 at the end.
+pub fn send_file(to: Fd, from: Fd) -> Result<usize> {
+    const MOST: usize = 0x7fff_f000;
+    retry(|| call!(nr::SENDFILE, to.0, from.0, 0, MOST))
+}
+
+pub fn chmod(which: Fd, mode: u32) -> Result<()> {
+    done(call!(nr::FCHMOD, which.0, mode))
+}
+
+/// Sets the owner of an entry itself, a link too.
+pub fn chown_entry(dir: Fd, name: &CStr, uid: u32, gid: u32) -> Result<()> {
+    done(call!(nr::FCHOWNAT, dir.0, name.as_ptr(), uid, gid, AT_SYMLINK_NOFOLLOW))
+}
+
 pub fn mkdirat(dir: Fd, name: &CStr, mode: u32) -> Result<()> {
     done(call!(nr::MKDIRAT, dir.0, name.as_ptr(), mode))
 }
@@ -230,6 +261,7 @@ pub fn may_execute(path: &CStr) -> Result<()> {
 /// What `fstat(2)` tells here.
 pub struct Stat {
     pub mode: u32,
+    pub owner: (u32, u32),
     pub device: (u32, u32),
     pub inode: u64,
 }
@@ -246,9 +278,10 @@ pub fn stat(dir: Fd, path: &CStr) -> Result<Stat> {
         STATX_BASIC,
         buffer.as_mut_ptr(),
     ))?;
-    // struct statx: stx_mode is the 16 bits at byte 28, stx_ino at 32, stx_rdev_* at 128.
+    // struct statx: stx_uid and stx_gid are the words at byte 20, stx_mode is the 16 bits at byte 28, stx_ino at 32, stx_rdev_* at 128.
     Ok(Stat {
         mode: buffer[7] & 0xffff,
+        owner: (buffer[5], buffer[6]),
         device: (buffer[32], buffer[33]),
         inode: u64::from(buffer[8]) | u64::from(buffer[9]) << 32,
     })

@@ -446,6 +446,24 @@ ops! {
         /// Lines for `/proc/self/timens_offsets`; may be empty.
         offsets: Str,
     }
+    /// Opens a directory inside the root for reading; made when missing.
+    63 OpenCovered {
+        /// Where the descriptor goes.
+        to: Slot,
+        /// The root file system.
+        root: Slot,
+        /// Path inside the root.
+        target: Str,
+    }
+    /// Copies a directory that was covered by a mount into what covers it.
+    64 CopyUp {
+        /// The directory that is covered.
+        from: Slot,
+        /// The root file system.
+        root: Slot,
+        /// Path inside the root.
+        target: Str,
+    }
     /// Reports that all is set up, and waits until the caller has recorded it.
     46 Ready {}
     /// Waits at the start gate for `start`, whose connection then takes the control socket's place.

@@ -13,7 +13,7 @@ pub const SELINUX: bool = false;
 pub const SYSTEMD: bool = cfg!(feature = "systemd");
 
 /// Whether mounts may have id maps of their own.
-pub const IDMAPPED_MOUNTS: bool = false;
+pub const IDMAPPED_MOUNTS: bool = true;
 
 /// The mount options that are understood, sorted. Others go to the file system as they are.
 #[must_use]

@@ -3,6 +3,8 @@
 //!
 //! `ORLOP_BLESS=1 cargo test -p orlop --test golden_fields` writes the files anew; read the diff.
 
+#![allow(clippy::too_many_lines, reason = "tables")]
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -105,7 +107,53 @@ fn cases() -> Vec<(&'static str, Value)> {
             "time-namespace-in-user-namespace",
             and(and(user(), &offsets), &namespaces(&["user", "time"])),
         ),
+        (
+            "mounts-with-id-maps",
+            and(
+                user(),
+                &mounted(&json!([
+                    bind(&["bind", "idmap"]),
+                    bind(&["rbind", "ridmap", "rro"]),
+                    and(
+                        bind(&["bind"]),
+                        &json!({
+                        "uidMappings": [{ "containerID": 0, "hostID": 7, "size": 1 }],
+                        "gidMappings": [{ "containerID": 0, "hostID": 8, "size": 2 }] })
+                    ),
+                ])),
+            ),
+        ),
+        (
+            "mount-with-ids-of-a-joined-namespace",
+            and(
+                mounted(&json!([bind(&["bind", "idmap"])])),
+                &json!({ "linux": { "namespaces": [
+                    { "type": "mount" }, { "type": "user", "path": "/run/ns/user" }] } }),
+            ),
+        ),
+        (
+            "tmpcopyup",
+            mounted(
+                &json!([{ "destination": "/run", "type": "tmpfs", "source": "tmpfs",
+                "options": ["tmpcopyup", "nosuid", "ro"] }]),
+            ),
+        ),
+        (
+            "remount",
+            mounted(&json!([
+                { "destination": "/sys", "type": "sysfs", "options": ["remount", "ro", "noexec"] },
+                { "destination": "/dev", "type": "bind", "options": ["remount", "ro", "slave"] },
+            ])),
+        ),
     ]
+}
+
+fn mounted(mounts: &Value) -> Value {
+    json!({ "mounts": mounts })
+}
+
+fn bind(options: &[&str]) -> Value {
+    json!({ "destination": "/data", "type": "bind", "source": "/srv/data", "options": options })
 }
 
 fn refusals() -> Vec<(Value, &'static str)> {
@@ -133,6 +181,26 @@ fn refusals() -> Vec<(Value, &'static str)> {
         (
             json!({ "linux": { "memoryPolicy": { "mode": "MPOL_BIND" } } }),
             "linux.memoryPolicy: nodes: MPOL_BIND needs some",
+        ),
+        (
+            mounted(&json!([bind(&["bind", "idmap"])])),
+            "mounts[0]: options: idmap needs mappings of the mount, or a container with a user namespace",
+        ),
+        (
+            mounted(&json!([{ "destination": "/run", "type": "tmpfs", "options": ["idmap"] }])),
+            "mounts[0]: only bind mounts can have an id map (idmap, uidMappings, gidMappings)",
+        ),
+        (
+            mounted(&json!([and(
+                bind(&["bind"]),
+                &json!({
+                "uidMappings": [{ "containerID": 0, "hostID": 7, "size": 1 }] })
+            )])),
+            "mounts[0]: uidMappings and gidMappings go together; one of them is missing",
+        ),
+        (
+            mounted(&json!([{ "destination": "/run", "type": "ramfs", "options": ["tmpcopyup"] }])),
+            "mounts[0]: options: tmpcopyup is for tmpfs only",
         ),
         (
             json!({ "linux": { "timeOffsets": { "monotonic": { "secs": 1 } } } }),

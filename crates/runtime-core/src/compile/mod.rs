@@ -4,6 +4,7 @@
 mod exec;
 mod identity;
 mod limits;
+mod mount_kinds;
 mod mount_options;
 mod mounts;
 mod namespaces;

@@ -18,8 +18,23 @@ pub(super) struct MountOptions {
     pub recursive: bool,
     /// What only the file system itself understands.
     pub data: Vec<String>,
-    /// Options that are known, but not honoured yet.
+    /// Whether the mount gets an id map of its own, or the container's.
+    pub id_map: Option<IdMapDepth>,
+    /// Whether what the mount covers is copied into it.
+    pub copy_up: bool,
+    /// Whether what is mounted there already is changed, in place of a new mount.
+    pub remount: bool,
+    /// Options that are known, but not honoured.
     pub unsupported: Option<&'static str>,
+}
+
+/// How far an id map reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IdMapDepth {
+    /// The mount itself (`idmap`).
+    One,
+    /// The mounts below as well (`ridmap`).
+    Tree,
 }
 
 const ATIME: u64 = libc::MOUNT_ATTR__ATIME;
@@ -83,7 +98,11 @@ const PROPAGATION: [(&str, u64); 4] = [
     ("unbindable", libc::MS_UNBINDABLE),
 ];
 
-const UNSUPPORTED: [&str; 5] = ["remount", "tmpcopyup", "idmap", "ridmap", "copy-symlink"];
+/// Options of other runtimes, which a file system would not understand.
+const UNSUPPORTED: [&str; 3] = ["copy-symlink", "src-nofollow", "dest-nofollow"];
+
+/// Options about how to mount; `idmap` and `ridmap` have a place of their own in features-linux.md.
+const WAYS: [&str; 4] = ["bind", "rbind", "remount", "tmpcopyup"];
 
 /// Options without effect: the defaults, and what kernels have dropped.
 const IGNORED: [&str; 5] = ["defaults", "mand", "nomand", "silent", "loud"];
@@ -109,6 +128,10 @@ impl MountOptions {
         }
         match option {
             "bind" => self.bind = true,
+            "idmap" => self.id_map = Some(IdMapDepth::One),
+            "ridmap" => self.id_map = Some(IdMapDepth::Tree),
+            "tmpcopyup" => self.copy_up = true,
+            "remount" => self.remount = true,
             "rbind" => {
                 self.bind = true;
                 self.recursive = true;
@@ -236,7 +259,7 @@ pub(crate) fn all() -> Vec<String> {
             .filter(|name| **name != "loud")
             .map(|name| (*name).to_owned()),
     );
-    names.extend(["bind".to_owned(), "rbind".to_owned()]);
+    names.extend(WAYS.map(str::to_owned));
     names.sort();
     names.dedup();
     names
@@ -278,7 +301,8 @@ mod tests {
             parse(&["mode=755", "nosuid", "size=64k"]).data,
             ["mode=755", "size=64k"]
         );
-        assert_eq!(parse(&["tmpcopyup"]).unsupported, Some("tmpcopyup"));
+        let foreign = parse(&["copy-symlink"]);
+        assert_eq!(foreign.unsupported, Some("copy-symlink"));
     }
 
     #[test]

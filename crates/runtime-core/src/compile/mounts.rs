@@ -82,9 +82,13 @@ impl Compiler<'_> {
                 .error(format!("options: {option:?} is not supported yet")));
         }
         let kind = mount.kind.as_deref().unwrap_or_default();
+        if options.remount {
+            return self.remount(mount, &options, &target);
+        }
         if options.bind || kind == "bind" {
             return self.bind(mount, &options, &target);
         }
+        self.has_no_id_map(mount, &options)?;
         match kind {
             "" => Err(self
                 .build
@@ -115,6 +119,7 @@ impl Compiler<'_> {
         if deferred {
             self.read_only_later.push(target.to_owned());
         }
+        let covered = self.copy_up(kind, options, target)?;
         let has_mode = options
             .data
             .iter()
@@ -134,13 +139,19 @@ impl Compiler<'_> {
             keep_mode: kind == "tmpfs" && !has_mode,
         };
         self.build.push(op);
-        let set = Attr {
-            set: options.recursive_attr.set,
-            clear: options.recursive_attr.clear,
-        };
-        if options.propagation != 0 || !set.is_empty() {
+        if let Some(from) = covered {
+            let (root, target) = (self.root, self.build.str(target)?);
+            self.build.push(Op::CopyUp { from, root, target });
+        }
+        self.finish_mount(options, target)
+    }
+
+    /// What `mount(2)` does not take.
+    pub(super) fn finish_mount(&mut self, options: &MountOptions, target: &str) -> Result<()> {
+        let attr = options.recursive_attr;
+        if options.propagation != 0 || !attr.is_empty() {
             let to = self.open_mounted(target)?;
-            self.set_attr(to, set, options.propagation, false);
+            self.set_attr(to, attr, options.propagation, false);
         }
         Ok(())
     }
@@ -214,6 +225,7 @@ impl Compiler<'_> {
                 propagation => propagation,
             },
             procfs: target == "/proc",
+            id_map: self.mount_id_map(mount, options.id_map)?,
         };
         let slot = self.tree(tree)?;
         let target = self.build.str(target)?;
@@ -347,6 +359,7 @@ impl Compiler<'_> {
             recursive_attr,
             propagation: libc::MS_PRIVATE,
             procfs: false,
+            id_map: None,
         })?;
         let target = self.build.str(target)?;
         self.build.push(Op::Attach {

@@ -1,6 +1,6 @@
 //! Which namespaces are new, which are joined, who makes them, and in what order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use orlop_init::Op;
 
@@ -109,6 +109,14 @@ impl Namespaces {
     /// Whether the container has a namespace of this kind that is not the caller's.
     pub(super) fn is_private(&self, flag: u32) -> bool {
         (self.new | self.joined()) & flag != 0
+    }
+
+    /// The file of a namespace that is joined by path.
+    pub(super) fn path_of(&self, flag: u32) -> Option<&Path> {
+        self.joins.iter().find_map(|(known, from, _)| match from {
+            Joined::Path(path) if *known == flag => Some(path.as_path()),
+            _ => None,
+        })
     }
 
     pub(super) fn is_new(&self, flag: u32) -> bool {

@@ -154,7 +154,8 @@ impl Compiler<'_> {
                     .options
                     .iter()
                     .any(|option| option == "bind" || option == "rbind");
-            bind && clean(&mount.destination) == clean("/dev")
+            let remount = mount.options.iter().any(|option| option == "remount");
+            bind && !remount && clean(&mount.destination) == clean("/dev")
         })
     }
 
@@ -241,6 +242,7 @@ impl Compiler<'_> {
                 recursive_attr: Attr::default(),
                 propagation: libc::MS_PRIVATE,
                 procfs: false,
+                id_map: None,
             })?;
             let target = self.build.str(&node.path)?;
             self.build.push(Op::Attach {

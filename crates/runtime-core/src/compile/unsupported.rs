@@ -2,7 +2,7 @@
 //! in silence.
 
 use crate::error::{Error, Result};
-use crate::spec::{Linux, Mount, Process, Spec};
+use crate::spec::{Linux, Process, Spec};
 
 pub(super) fn refuse(spec: &Spec) -> Result<()> {
     // Within a major version fields are only added (the specification follows semver.org).
@@ -16,9 +16,6 @@ pub(super) fn refuse(spec: &Spec) -> Result<()> {
     }
     if let Some(process) = &spec.process {
         in_process(process)?;
-    }
-    for (index, mount) in spec.mounts.iter().enumerate() {
-        in_mount(index, mount)?;
     }
     spec.linux.as_ref().map_or(Ok(()), in_linux)
 }
@@ -41,17 +38,6 @@ fn in_process(process: &Process) -> Result<()> {
     refuse_if(
         is_set(process.selinux_label.as_ref()),
         "process.selinuxLabel",
-    )
-}
-
-fn in_mount(index: usize, mount: &Mount) -> Result<()> {
-    refuse_if(
-        !mount.uid_mappings.is_empty(),
-        format!("mounts[{index}].uidMappings"),
-    )?;
-    refuse_if(
-        !mount.gid_mappings.is_empty(),
-        format!("mounts[{index}].gidMappings"),
     )
 }
 

@@ -50,6 +50,11 @@ impl PlanBuilder {
         self.field = Some(field.into());
     }
 
+    /// The present field.
+    pub(crate) fn field(&self) -> String {
+        self.field.clone().unwrap_or_default()
+    }
+
     /// What follows is asked for by no field in particular.
     pub(crate) fn at_none(&mut self) {
         self.field = None;

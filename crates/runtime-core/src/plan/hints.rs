@@ -28,6 +28,7 @@ pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static
         (Op::MountFs { strict: true, .. }, libc::EPERM) if new_user => Some(
             "in a user namespace proc needs a PID namespace of its own, sysfs a network namespace of its own",
         ),
+        (Op::CopyUp { .. }, libc::ENOSPC) => Some("the tmpfs is too small for what it covers"),
         (Op::Scheduler { .. }, libc::EPERM) => Some(
             "it needs CAP_SYS_NICE; SCHED_DEADLINE does not go with a cpuset, nor SCHED_FIFO and SCHED_RR with a cgroup without cpu.rt_runtime_us",
         ),

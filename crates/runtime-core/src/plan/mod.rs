@@ -137,6 +137,24 @@ pub(crate) struct Tree {
     pub propagation: u64,
     /// Whether the source must be the root of a procfs: it is to cover `/proc`.
     pub procfs: bool,
+    pub id_map: Option<MountIdMap>,
+}
+
+/// An id map of a mount (`MOUNT_ATTR_IDMAP`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MountIdMap {
+    pub ids: MountIds,
+    /// Whether mounts below get it, too.
+    pub recursive: bool,
+}
+
+/// Whose ids a mount has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MountIds {
+    /// Those of a user namespace that is made for it.
+    Maps(IdMaps),
+    /// Those of the user namespace of this file.
+    Namespace(PathBuf),
 }
 
 /// Mount attributes (`MOUNT_ATTR_*`) to set and to clear.

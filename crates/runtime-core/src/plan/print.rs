@@ -5,8 +5,8 @@ use std::fmt;
 use orlop_init::wire::{Slot, Value};
 use serde_json::{Map, json};
 
-use super::{Plan, Source, Step};
-use crate::names;
+use super::{MountIdMap, MountIds, Plan, Source, Step};
+use crate::{names, spec};
 
 /// A Plan as text: first what the caller prepares, then one line for each operation of init.
 #[derive(Debug)]
@@ -52,7 +52,9 @@ fn source_text(source: &Source) -> String {
             let deep = if tree.recursive { "rbind" } else { "bind" };
             let propagation = names::propagation(tree.propagation);
             let attributes = names::mount_attributes(set);
-            format!("{deep} {} {propagation}{attributes}", tree.path.display())
+            let ids = tree.id_map.as_ref().map(id_map_text).unwrap_or_default();
+            let path = tree.path.display();
+            format!("{deep} {path} {propagation}{attributes}{ids}")
         }
         Source::Namespace { path, kind, .. } => {
             format!("{} namespace {}", names::namespaces(*kind), path.display())
@@ -60,6 +62,26 @@ fn source_text(source: &Source) -> String {
         Source::Target => "pidfd of the container".to_owned(),
         Source::Gate => "start gate".to_owned(),
         Source::Given(n) => format!("given file {n}"),
+    }
+}
+
+fn id_map_text(map: &MountIdMap) -> String {
+    let name = if map.recursive { "ridmap" } else { "idmap" };
+    match &map.ids {
+        MountIds::Namespace(path) => format!(" {name} of {}", path.display()),
+        MountIds::Maps(maps) => {
+            let lines = |lines: &[spec::IdMapping]| {
+                let texts = lines
+                    .iter()
+                    .map(|line| format!("{}-{}-{}", line.container_id, line.host_id, line.size));
+                texts.collect::<Vec<_>>().join("#")
+            };
+            format!(
+                " {name} uids={};gids={}",
+                lines(&maps.uids),
+                lines(&maps.gids)
+            )
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod channel;
 mod holder;
 mod prepare;
 mod program;
+mod user_namespace;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 

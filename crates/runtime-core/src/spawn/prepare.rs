@@ -7,9 +7,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, fstatfs, open, ope
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use super::Inputs;
+use super::user_namespace::UserNamespaces;
 use crate::error::{Context, Error, Result};
 use crate::names;
-use crate::plan::{Attr, Plan, Source, Tree};
+use crate::plan::{Attr, MountIdMap, MountIds, Plan, Source, Tree};
 use crate::sys;
 
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
@@ -33,8 +34,10 @@ impl AsFd for Opened<'_> {
 
 /// All sources of a Plan, in the order of their slots.
 pub(super) fn open_all<'a>(plan: &Plan, inputs: &Inputs<'a>) -> Result<Vec<Opened<'a>>> {
-    let open =
-        |(slot, source)| open_one(source, inputs).map_err(|error| name_field(plan, slot, error));
+    let mut users = UserNamespaces::default();
+    let open = |(slot, source)| {
+        open_one(source, inputs, &mut users).map_err(|error| name_field(plan, slot, error))
+    };
     plan.sources.iter().enumerate().map(open).collect()
 }
 
@@ -69,11 +72,15 @@ fn given<'a>(fd: Option<BorrowedFd<'a>>, what: &str) -> Result<Opened<'a>> {
     fd.map(Opened::Borrowed).ok_or_else(|| missing(what))
 }
 
-fn open_one<'a>(source: &Source, inputs: &Inputs<'a>) -> Result<Opened<'a>> {
+fn open_one<'a>(
+    source: &Source,
+    inputs: &Inputs<'a>,
+    users: &mut UserNamespaces,
+) -> Result<Opened<'a>> {
     match source {
         Source::Root { path, propagation } => root_tree(path, *propagation).map(Opened::Owned),
         Source::RootDir { path } => open_rootfs(path).map(Opened::Owned),
-        Source::Tree(tree) => bind_tree(tree).map(Opened::Owned),
+        Source::Tree(tree) => bind_tree(tree, users).map(Opened::Owned),
         Source::Namespace {
             path,
             kind,
@@ -136,7 +143,7 @@ fn root_tree(path: &Path, propagation: u64) -> Result<OwnedFd> {
     Ok(tree)
 }
 
-fn bind_tree(tree: &Tree) -> Result<OwnedFd> {
+fn bind_tree(tree: &Tree, users: &mut UserNamespaces) -> Result<OwnedFd> {
     let operation = || format!("bind mount {}", tree.path.display());
     let source = openat(
         CWD,
@@ -149,6 +156,9 @@ fn bind_tree(tree: &Tree) -> Result<OwnedFd> {
         must_be_procfs(source.as_fd(), &tree.path)?;
     }
     let mount = clone_tree(source.as_fd(), tree.recursive).context(operation)?;
+    if let Some(map) = &tree.id_map {
+        map_ids(mount.as_fd(), tree, map, users)?;
+    }
     let set = |recursive: bool, attr: Attr, propagation: u64| {
         sys::mount_setattr(mount.as_fd(), recursive, attr.set, attr.clear, propagation)
     };
@@ -162,6 +172,33 @@ fn bind_tree(tree: &Tree) -> Result<OwnedFd> {
         set(false, tree.attr, 0).context(operation)?;
     }
     Ok(mount)
+}
+
+fn map_ids(
+    mount: BorrowedFd<'_>,
+    tree: &Tree,
+    map: &MountIdMap,
+    users: &mut UserNamespaces,
+) -> Result<()> {
+    let joined;
+    let user_namespace = match &map.ids {
+        MountIds::Maps(maps) => users.get(maps)?,
+        MountIds::Namespace(path) => {
+            joined = namespace(path, libc::CLONE_NEWUSER as u32, false)?;
+            joined.as_fd()
+        }
+    };
+    sys::map_mount_ids(mount, map.recursive, user_namespace).map_err(|error| {
+        let hint = match error.raw_os_error() {
+            Some(libc::EINVAL) => " (its file system has no id-mapped mounts)",
+            Some(libc::EPERM) => " (it is id-mapped already, or not the caller's to map)",
+            _ => "",
+        };
+        Error::system(
+            format!("map the ids of {}{hint}", tree.path.display()),
+            error,
+        )
+    })
 }
 
 /// Only a whole procfs may cover `/proc`.

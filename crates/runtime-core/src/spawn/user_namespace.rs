@@ -1,0 +1,52 @@
+//! User namespaces that no process is in: they hold the ids of a mount.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use orlop_init::{Kind, Op};
+use rustix::fs::{Mode, OFlags, open};
+
+use super::channel::{Message, receive};
+use super::program::Program;
+use super::{Child, Inputs, Nature};
+use crate::error::{Context, Result};
+use crate::plan::{IdMaps, PlanBuilder};
+
+/// Those that one Plan needs, each made once.
+#[derive(Debug, Default)]
+pub(super) struct UserNamespaces(Vec<(IdMaps, OwnedFd)>);
+
+impl UserNamespaces {
+    /// The user namespace with these maps.
+    pub(super) fn get(&mut self, maps: &IdMaps) -> Result<BorrowedFd<'_>> {
+        let index = match self.0.iter().position(|(known, _)| known == maps) {
+            Some(index) => index,
+            None => {
+                self.0.push((maps.clone(), make(maps)?));
+                self.0.len() - 1
+            }
+        };
+        Ok(self.0[index].1.as_fd())
+    }
+}
+
+/// A process makes it and ends; the descriptor keeps it.
+fn make(maps: &IdMaps) -> Result<OwnedFd> {
+    let mut build = PlanBuilder::new();
+    build.push(Op::Unshare {
+        flags: libc::CLONE_NEWUSER as u32,
+    });
+    build.push(Op::NeedMaps {});
+    let mut plan = build.plan;
+    plan.id_maps = Some(maps.clone());
+    let mut child = Child::bear(&plan, Nature::default())?;
+    child.instruct(&plan, &Program::new(&plan, None)?, &Inputs::default())?;
+    match receive(child.control.as_fd())? {
+        Some(Message { record, .. }) if record.kind == Kind::NeedMaps => {}
+        Some(Message { record, .. }) => return Err(child.failed(&plan, &record)),
+        None => return Err(child.died()),
+    }
+    child.write_maps(&plan)?;
+    let path = format!("/proc/{}/ns/user", child.pid);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    open(&path, flags, Mode::empty()).context(|| format!("open user namespace {path}"))
+}
