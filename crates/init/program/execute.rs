@@ -95,6 +95,7 @@ impl State {
             | Op::OpenNull { .. }
             | Op::OpenDir { .. }
             | Op::OpenRoot { .. }
+            | Op::SecurityLabel { .. }
             | Op::SetAttr { .. }
             | Op::Propagation { .. }
             | Op::Pivot { .. }

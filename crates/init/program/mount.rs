@@ -66,6 +66,13 @@ pub fn step(state: &mut State, op: Op) -> Step {
             let dir = sys::openat2(slots.get(root)?, image.str(path)?, flags, resolve)?;
             Ok(slots.set(to, dir)?)
         }
+        Op::SecurityLabel { root, path, label } => {
+            let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
+            let (root, path) = (slots.get(root)?, image.str(path)?);
+            let dir = sys::openat2(root, path, O_DIRECTORY, resolve).during(Part::Lookup)?;
+            sys::set_attribute(dir, c"security.selinux", image.str(label)?)?;
+            Ok(sys::close(dir)?)
+        }
         Op::OpenRoot { to } => {
             let root = sys::openat2(CWD, c"/", O_PATH | O_DIRECTORY, 0)?;
             Ok(slots.set(to, root)?)

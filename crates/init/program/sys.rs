@@ -225,6 +225,12 @@ pub fn chmod(which: Fd, mode: u32) -> Result<()> {
     done(call!(nr::FCHMOD, which.0, mode))
 }
 
+/// Sets an extended attribute to a string, its end included.
+pub fn set_attribute(which: Fd, name: &CStr, value: &CStr) -> Result<()> {
+    let bytes = value.to_bytes_with_nul();
+    done(call!(nr::FSETXATTR, which.0, name.as_ptr(), bytes.as_ptr(), bytes.len(), 0))
+}
+
 /// Sets the owner of an entry itself, a link too.
 pub fn chown_entry(dir: Fd, name: &CStr, uid: u32, gid: u32) -> Result<()> {
     done(call!(nr::FCHOWNAT, dir.0, name.as_ptr(), uid, gid, AT_SYMLINK_NOFOLLOW))

@@ -464,6 +464,15 @@ ops! {
         /// Path inside the root.
         target: Str,
     }
+    /// Gives a directory inside the root a security label (`fsetxattr(2)`), where mounting can't.
+    65 SecurityLabel {
+        /// The root file system.
+        root: Slot,
+        /// Path inside the root.
+        path: Str,
+        /// The SELinux context.
+        label: Str,
+    }
     /// Reports that all is set up, and waits until the caller has recorded it.
     46 Ready {}
     /// Waits at the start gate for `start`, whose connection then takes the control socket's place.

@@ -7,7 +7,7 @@ use crate::{compile, names};
 pub const APPARMOR: bool = true;
 
 /// Whether `process.selinuxLabel` and `linux.mountLabel` are honoured.
-pub const SELINUX: bool = false;
+pub const SELINUX: bool = true;
 
 /// Whether cgroups can be units of systemd, of the system's manager and of a user's.
 pub const SYSTEMD: bool = cfg!(feature = "systemd");

@@ -18,6 +18,7 @@ pub struct Host {
     /// Whether the caller is in a user namespace other than the first.
     pub(crate) in_user_namespace: bool,
     pub(crate) apparmor: bool,
+    pub(crate) selinux: bool,
 }
 
 impl Host {
@@ -28,6 +29,7 @@ impl Host {
     pub fn probe() -> Result<Self> {
         Ok(Self {
             apparmor: apparmor_is_enabled(),
+            selinux: selinux_is_enabled(),
             ..Self::probe_kernel(Layout::probe()?)?
         })
     }
@@ -36,6 +38,12 @@ impl Host {
     pub(crate) fn probe_for(spec: &Spec) -> Result<Self> {
         let mut host = Self::probe_kernel(Layout::probe()?)?;
         host.apparmor = spec.process.as_ref().is_some_and(confined) && apparmor_is_enabled();
+        let mounts = spec
+            .linux
+            .as_ref()
+            .and_then(|linux| linux.mount_label.as_ref());
+        let labelled = is_set(mounts) || spec.process.as_ref().is_some_and(labelled);
+        host.selinux = labelled && selinux_is_enabled();
         Ok(host)
     }
 
@@ -44,6 +52,7 @@ impl Host {
     pub(crate) fn probe_for_exec(process: &Process) -> Result<Self> {
         let mut host = Self::probe_kernel(Layout::parse("", ""))?;
         host.apparmor = confined(process) && apparmor_is_enabled();
+        host.selinux = labelled(process) && selinux_is_enabled();
         Ok(host)
     }
 
@@ -55,6 +64,7 @@ impl Host {
             capabilities: sys::permitted_capabilities()?,
             in_user_namespace: in_user_namespace(),
             apparmor: false,
+            selinux: false,
         })
     }
 
@@ -70,6 +80,7 @@ impl Host {
             capabilities: u64::MAX >> (64 - crate::names::CAPABILITIES.len()),
             in_user_namespace: false,
             apparmor: false,
+            selinux: false,
         }
     }
 
@@ -82,6 +93,14 @@ impl Host {
         self
     }
 
+    /// The same host with these security modules.
+    #[must_use]
+    pub fn with_security_modules(mut self, apparmor: bool, selinux: bool) -> Self {
+        self.apparmor = apparmor;
+        self.selinux = selinux;
+        self
+    }
+
     pub(crate) fn has_capability(&self, capability: u32) -> bool {
         self.capabilities & 1 << capability != 0
     }
@@ -91,9 +110,22 @@ impl Host {
     }
 }
 
+fn is_set(text: Option<&String>) -> bool {
+    text.is_some_and(|text| !text.is_empty())
+}
+
 fn confined(process: &Process) -> bool {
-    let profile = process.apparmor_profile.as_deref();
-    profile.is_some_and(|profile| !profile.is_empty())
+    is_set(process.apparmor_profile.as_ref())
+}
+
+fn labelled(process: &Process) -> bool {
+    is_set(process.selinux_label.as_ref())
+}
+
+/// `security/selinux`: its file system is mounted wherever it is enabled.
+fn selinux_is_enabled() -> bool {
+    const SELINUX_MAGIC: u64 = 0xf97c_ff8c;
+    rustix::fs::statfs("/sys/fs/selinux").is_ok_and(|found| found.f_type as u64 == SELINUX_MAGIC)
 }
 
 fn apparmor_is_enabled() -> bool {

@@ -51,8 +51,12 @@ fn merge(into: &mut Value, patch: &Value) {
 }
 
 fn compile(patch: &Value) -> orlop::Result<Plan> {
+    compile_on(patch, &host())
+}
+
+fn compile_on(patch: &Value, host: &Host) -> orlop::Result<Plan> {
     let options = Options::new("/bundle").id("golden".parse()?);
-    Plan::compile(&spec(patch), &options, &host())
+    Plan::compile(&spec(patch), &options, host)
 }
 
 fn golden(name: &str) -> PathBuf {
@@ -139,6 +143,20 @@ fn cases() -> Vec<(&'static str, Value)> {
             ),
         ),
         (
+            "security-labels",
+            and(
+                json!({
+                    "process": { "selinuxLabel": "u:r:t:s0:c1,c2", "apparmorProfile": "profile" },
+                    "linux": { "mountLabel": "u:r:m:s0:c1,c2" } }),
+                &mounted(&json!([
+                    { "destination": "/proc", "type": "proc" },
+                    { "destination": "/tmp", "type": "tmpfs", "options": ["size=1m"] },
+                    { "destination": "/dev/mqueue", "type": "mqueue" },
+                    bind(&["bind"]),
+                ])),
+            ),
+        ),
+        (
             "remount",
             mounted(&json!([
                 { "destination": "/sys", "type": "sysfs", "options": ["remount", "ro", "noexec"] },
@@ -183,6 +201,18 @@ fn refusals() -> Vec<(Value, &'static str)> {
             "linux.memoryPolicy: nodes: MPOL_BIND needs some",
         ),
         (
+            json!({ "process": { "selinuxLabel": "u:r:t:s0" } }),
+            "process.selinuxLabel: \"u:r:t:s0\" can't be applied: SELinux is not enabled on this host",
+        ),
+        (
+            json!({ "linux": { "mountLabel": "u:r:t:s0" } }),
+            "linux.mountLabel: \"u:r:t:s0\" can't be applied: SELinux is not enabled on this host",
+        ),
+        (
+            json!({ "process": { "apparmorProfile": "p" } }),
+            "process.apparmorProfile: \"p\" can't be applied: AppArmor is not enabled on this host",
+        ),
+        (
             mounted(&json!([bind(&["bind", "idmap"])])),
             "mounts[0]: options: idmap needs mappings of the mount, or a container with a user namespace",
         ),
@@ -219,7 +249,8 @@ fn plans_are_as_written() {
     let bless = std::env::var_os("ORLOP_BLESS").is_some();
     let mut different = Vec::new();
     for (name, patch) in cases() {
-        let plan = compile(&patch).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let host = host().with_security_modules(true, true);
+        let plan = compile_on(&patch, &host).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut text = plan.text().to_string();
         for warning in plan.warnings() {
             writeln!(text, "warning: {warning}").expect("a string takes all");

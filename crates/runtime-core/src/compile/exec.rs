@@ -8,8 +8,8 @@ use super::process::{
     Program, needs_proc, push_console, push_controlling_terminal, push_cwd, push_filter,
     push_limits, push_proc_writes, push_small_limits,
 };
-use super::{identity, push_joins, scheduling};
-use crate::error::{Error, Result};
+use super::{identity, push_joins, scheduling, security_labels};
+use crate::error::Result;
 use crate::host::Host;
 use crate::id::ContainerId;
 use crate::names::CAP_SETGID;
@@ -54,15 +54,6 @@ impl Plan {
         host: &Host,
     ) -> Result<Self> {
         let mut build = PlanBuilder::new();
-        if process
-            .selinux_label
-            .as_deref()
-            .is_some_and(|label| !label.is_empty())
-        {
-            return Err(Error::Unsupported {
-                field: "process.selinuxLabel".to_owned(),
-            });
-        }
         build.plan.joined_namespaces = options.namespaces;
         build.plan.rootfs.clone_from(&options.rootfs);
         build.push(Op::ResetSignals {});
@@ -89,6 +80,9 @@ impl Plan {
             let proc = build.made()?;
             build.push(Op::PrivateProc { to: proc });
             push_proc_writes(&mut build, process, host, proc, false)?;
+            if !options.no_new_keyring {
+                security_labels::push_keyring(&mut build, process, host, proc)?;
+            }
         }
         // Before a user namespace is entered, in which limits can't be raised.
         push_limits(&mut build, process, false)?;

@@ -12,6 +12,7 @@ mod process;
 mod resources;
 mod rootfs;
 mod scheduling;
+mod security_labels;
 mod sysctl;
 mod time_namespace;
 mod unit;
@@ -108,9 +109,13 @@ impl Compiler<'_> {
         self.enter_namespaces()?;
         self.build.at_none();
         self.build.push(Op::NewSession {});
+        let proc = self.private_proc()?;
+        if let Some(proc) = proc.filter(|_| !self.options.no_new_keyring) {
+            security_labels::push_keyring(&mut self.build, self.process, self.host, proc)?;
+        }
         self.session_keyring()?;
         self.build.push(Op::Umask { mask: 0 });
-        let proc = self.private_proc()?;
+        self.check_mount_label()?;
         self.root_filesystem()?;
         self.build.at_none();
         self.mounts()?;

@@ -134,7 +134,10 @@ impl Compiler<'_> {
             } else {
                 options.flags
             },
-            data: self.build.str(&data)?,
+            data: {
+                let data = self.labelled(kind, data);
+                self.build.str(&data)?
+            },
             strict: matches!(kind, "proc" | "sysfs"),
             keep_mode: kind == "tmpfs" && !has_mode,
         };
@@ -143,6 +146,7 @@ impl Compiler<'_> {
             let (root, target) = (self.root, self.build.str(target)?);
             self.build.push(Op::CopyUp { from, root, target });
         }
+        self.label_mounted(kind, target)?;
         self.finish_mount(options, target)
     }
 
@@ -311,7 +315,10 @@ impl Compiler<'_> {
             fstype: self.build.str("tmpfs")?,
             source: self.build.str("tmpfs")?,
             flags: options.flags & !libc::MS_RDONLY,
-            data: self.build.str("mode=755")?,
+            data: {
+                let data = self.labelled("tmpfs", "mode=755".to_owned());
+                self.build.str(&data)?
+            },
             strict: true,
             keep_mode: false,
         };

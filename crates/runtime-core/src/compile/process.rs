@@ -5,6 +5,7 @@ use orlop_init::wire::Slot;
 
 use super::Compiler;
 use super::scheduling::{self, push_personality};
+use super::security_labels;
 use crate::error::Result;
 use crate::names::{self, CAP_SETGID, CAP_SYS_ADMIN};
 use crate::plan::{PlanBuilder, RaisedLimit, Source};
@@ -128,8 +129,7 @@ impl Compiler<'_> {
 
 /// Whether something has to be written below `/proc/self`.
 pub(super) fn needs_proc(process: &Process) -> bool {
-    let labelled = |label: &Option<String>| label.as_deref().is_some_and(|text| !text.is_empty());
-    process.oom_score_adj.is_some() || labelled(&process.apparmor_profile)
+    process.oom_score_adj.is_some() || security_labels::needs_proc(process)
 }
 
 pub(super) fn push_proc_writes(
@@ -152,20 +152,8 @@ pub(super) fn push_proc_writes(
             build.push(Op::WriteProc { proc, path, data });
         }
     }
-    let profile = process.apparmor_profile.as_deref().unwrap_or_default();
-    if !profile.is_empty() {
-        build.at("process.apparmorProfile");
-        if !host.apparmor {
-            return Err(build.error(format!(
-                "{profile:?} can't be applied: AppArmor is not enabled on this host"
-            )));
-        }
-        let path = build.str("self/attr/apparmor/exec")?;
-        let data = build.str(&format!("exec {profile}"))?;
-        build.push(Op::WriteProc { proc, path, data });
-    }
     build.at_none();
-    Ok(())
+    security_labels::push(build, process, host, proc)
 }
 
 pub(super) fn push_console(build: &mut PlanBuilder, process: &Process, root: Slot, bind: bool) {

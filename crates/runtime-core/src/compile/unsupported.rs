@@ -2,7 +2,7 @@
 //! in silence.
 
 use crate::error::{Error, Result};
-use crate::spec::{Linux, Process, Spec};
+use crate::spec::{Linux, Spec};
 
 pub(super) fn refuse(spec: &Spec) -> Result<()> {
     // Within a major version fields are only added (the specification follows semver.org).
@@ -13,9 +13,6 @@ pub(super) fn refuse(spec: &Spec) -> Result<()> {
             spec.oci_version
         );
         return Err(Error::invalid("ociVersion", message));
-    }
-    if let Some(process) = &spec.process {
-        in_process(process)?;
     }
     spec.linux.as_ref().map_or(Ok(()), in_linux)
 }
@@ -30,19 +27,7 @@ fn refuse_if(present: bool, field: impl Into<String>) -> Result<()> {
     }
 }
 
-fn is_set(text: Option<&String>) -> bool {
-    text.is_some_and(|text| !text.is_empty())
-}
-
-fn in_process(process: &Process) -> Result<()> {
-    refuse_if(
-        is_set(process.selinux_label.as_ref()),
-        "process.selinuxLabel",
-    )
-}
-
 fn in_linux(linux: &Linux) -> Result<()> {
     refuse_if(!linux.net_devices.is_empty(), "linux.netDevices")?;
-    refuse_if(is_set(linux.mount_label.as_ref()), "linux.mountLabel")?;
     refuse_if(linux.intel_rdt.is_some(), "linux.intelRdt")
 }

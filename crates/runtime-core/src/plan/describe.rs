@@ -78,6 +78,9 @@ impl Plan {
             Op::Scheduler { policy, .. } => {
                 format!("set the scheduling policy {}", names::scheduler(policy))
             }
+            Op::SecurityLabel { path, label, .. } => {
+                format!("label {} as {}", text(path), text(label))
+            }
             Op::OpenCovered { target, .. } => format!("open {}", text(target)),
             Op::CopyUp { target, .. } => format!("copy {} into the tmpfs over it", text(target)),
             Op::Umask { mask } => format!("set umask {mask:04o}"),
