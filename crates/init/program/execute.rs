@@ -131,6 +131,7 @@ impl State {
             Op::Home { cell, uid } => home::fill(self, cell, uid),
             Op::Hook { path, argv, env, timeout } => hook::run(self, path, argv, env, timeout),
             Op::HookPoint {} => self.ask(Kind::HookPoint),
+            Op::NeedDevices {} => self.ask(Kind::NeedDevices),
             Op::NeedMaps {} => self.ask(Kind::NeedMaps),
             Op::AwaitCgroup {} => Ok(self.control.wait_continue()?),
             Op::Ready {} => self.ask(Kind::Ready),

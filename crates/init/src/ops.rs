@@ -473,6 +473,8 @@ ops! {
         /// The SELinux context.
         label: Str,
     }
+    /// Lets the caller move network devices into the network namespace, and waits for it.
+    66 NeedDevices {}
     /// Reports that all is set up, and waits until the caller has recorded it.
     46 Ready {}
     /// Waits at the start gate for `start`, whose connection then takes the control socket's place.

@@ -20,6 +20,8 @@ pub enum Kind {
     NeedMaps = 7,
     /// The program is next. Without this the end of the stream means that init died.
     Starting = 8,
+    /// The caller has to move network devices into the process's network namespace.
+    NeedDevices = 9,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             6 => Self::Continue,
             7 => Self::NeedMaps,
             8 => Self::Starting,
+            9 => Self::NeedDevices,
             _ => return None,
         })
     }

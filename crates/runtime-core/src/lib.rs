@@ -34,6 +34,8 @@ mod host;
 mod id;
 mod idmap;
 mod names;
+mod net_devices;
+mod netlink;
 mod options;
 mod pid_file;
 mod plan;

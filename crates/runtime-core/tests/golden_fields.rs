@@ -157,6 +157,13 @@ fn cases() -> Vec<(&'static str, Value)> {
             ),
         ),
         (
+            "net-devices",
+            and(
+                namespaces(&["network"]),
+                &json!({ "linux": { "netDevices": { "eth1": { "name": "lan0" }, "eth2": {} } } }),
+            ),
+        ),
+        (
             "remount",
             mounted(&json!([
                 { "destination": "/sys", "type": "sysfs", "options": ["remount", "ro", "noexec"] },
@@ -199,6 +206,17 @@ fn refusals() -> Vec<(Value, &'static str)> {
         (
             json!({ "linux": { "memoryPolicy": { "mode": "MPOL_BIND" } } }),
             "linux.memoryPolicy: nodes: MPOL_BIND needs some",
+        ),
+        (
+            json!({ "linux": { "netDevices": { "eth1": {} } } }),
+            "linux.netDevices: need a network namespace of their own in linux.namespaces",
+        ),
+        (
+            and(
+                namespaces(&["network"]),
+                &json!({ "linux": { "netDevices": { "eth1": { "name": "a/b" } } } }),
+            ),
+            "linux.netDevices.eth1: \"a/b\" has a slash, a colon or a space in it",
         ),
         (
             json!({ "process": { "selinuxLabel": "u:r:t:s0" } }),

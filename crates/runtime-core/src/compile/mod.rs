@@ -8,6 +8,7 @@ mod mount_kinds;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod resources;
 mod rootfs;
@@ -107,6 +108,7 @@ impl Compiler<'_> {
             self.join_cgroup()?;
         }
         self.enter_namespaces()?;
+        self.net_devices()?;
         self.build.at_none();
         self.build.push(Op::NewSession {});
         let proc = self.private_proc()?;

@@ -28,6 +28,5 @@ fn refuse_if(present: bool, field: impl Into<String>) -> Result<()> {
 }
 
 fn in_linux(linux: &Linux) -> Result<()> {
-    refuse_if(!linux.net_devices.is_empty(), "linux.netDevices")?;
     refuse_if(linux.intel_rdt.is_some(), "linux.intelRdt")
 }

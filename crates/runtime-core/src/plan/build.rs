@@ -29,6 +29,7 @@ impl PlanBuilder {
                 new_namespaces: 0,
                 joined_namespaces: 0,
                 id_maps: None,
+                net_devices: Vec::new(),
                 cgroup: None,
                 seccomp: None,
                 hooks: spec::Hooks::default(),

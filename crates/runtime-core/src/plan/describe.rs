@@ -207,6 +207,7 @@ fn describe_plain(op: &Op) -> &'static str {
         Op::NewSession {} => "start a session",
         Op::LoopbackUp {} => "bring the loopback interface up",
         Op::Fork {} => "fork into the PID namespace",
+        Op::NeedDevices {} => "wait for the network devices",
         Op::NeedMaps {} => "wait for the id maps",
         Op::AwaitCgroup {} => "wait for the cgroup",
         Op::PrivateProc { .. } => "make a private procfs",

@@ -47,6 +47,7 @@ pub struct Plan {
     /// All namespaces that it joins, as `CLONE_NEW*`.
     pub(crate) joined_namespaces: u32,
     pub(crate) id_maps: Option<IdMaps>,
+    pub(crate) net_devices: Vec<MovedDevice>,
     pub(crate) cgroup: Option<CgroupPlan>,
     pub(crate) seccomp: Option<spec::Seccomp>,
     pub(crate) hooks: spec::Hooks,
@@ -74,6 +75,15 @@ pub(crate) struct Step {
 pub(crate) struct IdMaps {
     pub uids: Vec<spec::IdMapping>,
     pub gids: Vec<spec::IdMapping>,
+}
+
+/// A network device that the container gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MovedDevice {
+    /// On the host.
+    pub name: String,
+    /// In the container.
+    pub new_name: String,
 }
 
 /// The cgroup that the container gets.

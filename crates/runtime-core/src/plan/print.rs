@@ -29,6 +29,9 @@ impl fmt::Display for PlanText<'_> {
         for (slot, source) in plan.sources.iter().enumerate() {
             writeln!(f, "open %{slot} {}", source_text(source))?;
         }
+        for device in &plan.net_devices {
+            writeln!(f, "move device {} as {}", device.name, device.new_name)?;
+        }
         writeln!(f, "clone {}", names::namespaces(plan.clone_flags))?;
         for (index, step) in plan.steps.iter().enumerate() {
             writeln!(f, "{index:>3} {}", step_text(plan, step))?;
@@ -154,6 +157,7 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
         "planVersion": 1,
         "cgroup": plan.cgroup.as_ref().map(|cgroup| cgroup.path.to_string()),
         "idMaps": maps,
+        "netDevices": plan.net_devices.iter().map(|one| (&one.name, &one.new_name)).collect::<std::collections::BTreeMap<_, _>>(),
         "clone": names::namespaces(plan.clone_flags),
         "sources": sources,
         "steps": steps,

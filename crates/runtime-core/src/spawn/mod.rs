@@ -33,6 +33,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_si
 
 use crate::error::{Context, Error, Result, StepError};
 use crate::idmap;
+use crate::net_devices;
 use crate::plan::{Plan, RaisedLimit};
 use crate::poll::poll_until;
 use crate::seccomp::Filter;
@@ -130,6 +131,7 @@ fn raise_limit(pid: i32, limit: RaisedLimit) -> Result<()> {
 struct Expected {
     child: bool,
     console: bool,
+    devices: bool,
     /// Whether the end of the stream is the program's start.
     started: bool,
 }
@@ -139,6 +141,7 @@ impl Expected {
         Self {
             child: plan.forks(),
             console: plan.has(|op| matches!(op, Op::Console { .. })),
+            devices: !plan.net_devices.is_empty(),
             started: false,
         }
     }
@@ -226,6 +229,10 @@ impl Child {
                 }
                 (Kind::Console, Some(master)) if std::mem::take(&mut expected.console) => {
                     caller.console(master)?;
+                }
+                (Kind::NeedDevices, _) if std::mem::take(&mut expected.devices) => {
+                    net_devices::move_all(&plan.net_devices, self.pid)?;
+                    send_continue(self.control.as_fd(), &[])?;
                 }
                 (Kind::NeedMaps, _) => {
                     self.write_maps(plan)?;
