@@ -3,6 +3,7 @@
 use crate::view::cgroup_roots;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// The directory of a process's cgroup in the hierarchy that has a controller: its own on v1, else
 /// the unified one. `None` if no hierarchy has it.
@@ -46,5 +47,18 @@ pub fn read(pid: u32, controller: &str, file: &str) -> String {
     match fs::read_to_string(&path) {
         Ok(text) => text.trim_end().to_owned(),
         Err(error) => panic!("{}: {error}", path.display()),
+    }
+}
+
+/// Removes the cgroup of that name below the root of every hierarchy, and those below it, which an
+/// ended caller has left. What processes are still in after five seconds stays.
+pub fn remove_named(name: &str) {
+    let end = Instant::now() + Duration::from_secs(5);
+    for root in cgroup_roots().unwrap_or_default() {
+        let folder = root.join(name);
+        while folder.exists() && Instant::now() < end {
+            crate::census::remove_cgroup(&folder);
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }

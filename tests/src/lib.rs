@@ -14,6 +14,7 @@
 pub mod attacker;
 pub mod bundle;
 pub mod call;
+pub mod callers;
 pub mod canary;
 pub mod census;
 pub mod cgroup;

@@ -15,7 +15,7 @@ pub(super) fn tagged(tag: &str) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Removes a cgroup and those below it; one with processes stays.
-pub(super) fn remove(folder: &Path) {
+pub(crate) fn remove(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove(&entry.path());

@@ -9,6 +9,7 @@ mod cgroups;
 mod mounts;
 mod processes;
 
+pub(crate) use cgroups::remove as remove_cgroup;
 use mounts::Mounts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
