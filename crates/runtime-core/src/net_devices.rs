@@ -56,7 +56,7 @@ pub(crate) fn move_all(devices: &[MovedDevice], pid: i32) -> Result<()> {
 
 /// A socket in another network namespace. A thread of its own enters that: the others stay.
 fn open_in(namespace: &OwnedFd) -> io::Result<Netlink> {
-    let opened = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let enter = || {
             let kind = Some(LinkNameSpaceType::Network);
             move_into_link_name_space(namespace.as_fd(), kind)?;
@@ -66,8 +66,7 @@ fn open_in(namespace: &OwnedFd) -> io::Result<Netlink> {
             .spawn_scoped(scope, enter)?
             .join()
             .map_err(|_| io::Error::other("the thread that enters the namespace panicked"))?
-    });
-    opened
+    })
 }
 
 fn move_one(
