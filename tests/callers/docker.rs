@@ -1,7 +1,7 @@
 //! Docker's everyday work, with a `dockerd` of each test's own.
 
-use orlop_tests::callers::{Daemon, Section, Stage, World, acts, make_image};
-use orlop_tests::{Fixture, skip, test_name};
+use orlop_tests::Fixture;
+use orlop_tests::callers::{Daemon, Section, Stage, World, acts, make_image, plays};
 use std::fs;
 
 /// `docker run` and `docker create` name the runtime; all else is as typed.
@@ -111,17 +111,6 @@ fn play(test: &str, options: &[&str], sections: &[Section]) -> Result<(), &'stat
     drop(docker);
     fixture.assert_clean();
     Ok(())
-}
-
-macro_rules! plays {
-    ($($test:ident: $options:expr, $($section:expr),+;)*) => {
-        $(#[test]
-        fn $test() {
-            if let Err(why) = play(test_name!(), $options, &[$($section),+]) {
-                skip!("{why}");
-            }
-        })*
-    };
 }
 
 const fn section(name: &'static str, acts: &'static [orlop_tests::callers::Act]) -> Section {

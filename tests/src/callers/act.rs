@@ -37,4 +37,18 @@ macro_rules! acts {
     };
 }
 
-pub use acts;
+/// Tests from rows of `name: setting, section, section…;`. Each calls the test file's own
+/// `play(test, setting, sections)`, and says aloud why it can't be played here.
+#[macro_export]
+macro_rules! plays {
+    ($($test:ident: $setting:expr, $($section:expr),+;)*) => {
+        $(#[test]
+        fn $test() {
+            if let Err(why) = play($crate::test_name!(), $setting, &[$($section),+]) {
+                $crate::skip!("{why}");
+            }
+        })*
+    };
+}
+
+pub use {acts, plays};

@@ -1,5 +1,6 @@
 //! The image that containers are made of: no registry is asked.
 
+use serde_json::json;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -30,16 +31,48 @@ pub fn make(folder: &Path) -> io::Result<PathBuf> {
     }
     fs::write(root.join("etc/passwd"), PASSWD)?;
     fs::write(root.join("etc/group"), GROUP)?;
-    let tar = folder.join("box.tar");
+    pack(&root, &folder.join("box.tar"))
+}
+
+/// Makes `<folder>/<name>-image.tar` from [`make`]'s root file system, an archive as `docker save`
+/// writes it, of an image `docker.io/library/<name>:latest` with that command.
+///
+/// # Errors
+/// What the file system reports.
+pub fn archive(folder: &Path, name: &str, command: &[&str]) -> io::Result<PathBuf> {
+    let layer = folder.join("box.tar");
+    let image = folder.join(format!("{name}-image"));
+    fs::create_dir_all(&image)?;
+    let sum = Command::new("sha256sum").arg(&layer).output()?.stdout;
+    let sum = String::from_utf8_lossy(&sum);
+    let sum = sum.split(' ').next().unwrap_or_default();
+    fs::hard_link(&layer, image.join("layer.tar"))?;
+    let config = json!({
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "os": "linux",
+        "config": { "Cmd": command, "Env": ["PATH=/bin"] },
+        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{sum}")] },
+    });
+    fs::write(image.join("config.json"), config.to_string())?;
+    let manifest = json!([{
+        "Config": "config.json",
+        "RepoTags": [format!("docker.io/library/{name}:latest")],
+        "Layers": ["layer.tar"],
+    }]);
+    fs::write(image.join("manifest.json"), manifest.to_string())?;
+    pack(&image, &folder.join(format!("{name}-image.tar")))
+}
+
+fn pack(tree: &Path, tar: &Path) -> io::Result<PathBuf> {
     let made = Command::new("tar")
         .args(["--owner=0", "--group=0", "-C"])
-        .arg(&root)
+        .arg(tree)
         .arg("-cf")
-        .arg(&tar)
+        .arg(tar)
         .arg(".")
         .status()?;
     if !made.success() {
         return Err(io::Error::other(format!("tar: {made}")));
     }
-    Ok(tar)
+    Ok(tar.to_path_buf())
 }

@@ -15,8 +15,8 @@ mod image;
 mod stage;
 mod world;
 
-pub use act::{Act, Section, acts};
+pub use act::{Act, Section, acts, plays};
 pub use daemon::Daemon;
-pub use image::make as make_image;
+pub use image::{archive as make_archive, make as make_image};
 pub use stage::Stage;
 pub use world::{USER, World};
