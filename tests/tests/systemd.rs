@@ -62,7 +62,12 @@ fn a_container_is_a_scope_from_create_to_delete() {
     }
     let fixture = Fixture::new(test_name!());
     for (path, prefix) in [("", "runc"), ("system.slice:demo:", "demo")] {
-        let mut bundle = sleeper(&fixture).set("/linux/resources/pids", json!({ "limit": 50 }));
+        let mut bundle = sleeper(&fixture)
+            .set("/linux/resources/pids", json!({ "limit": 50 }))
+            .set(
+                "/annotations",
+                json!({ "org.systemd.property.TimeoutStopSec": "7" }),
+            );
         let container = if path.is_empty() {
             fixture.container(&bundle.written())
         } else {
@@ -80,6 +85,7 @@ fn a_container_is_a_scope_from_create_to_delete() {
         assert_eq!(show(&unit, "ActiveState"), "active");
         assert_eq!(show(&unit, "TasksMax"), "50");
         assert_eq!(show(&unit, "Delegate"), "yes");
+        assert_eq!(show(&unit, "TimeoutStopUSec"), "7s");
         let table =
             std::fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("a cgroup");
         assert!(table.contains(&format!("/system.slice/{unit}")), "{table}");
@@ -91,7 +97,12 @@ fn a_container_is_a_scope_from_create_to_delete() {
             .run()
             .ok();
         assert_eq!(show(&unit, "TasksMax"), "60");
-        assert_eq!(show(&unit, "MemoryMax"), "67108864");
+        let limit = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            "MemoryMax"
+        } else {
+            "MemoryLimit"
+        };
+        assert_eq!(show(&unit, limit), "67108864");
         assert_eq!(cgroup::read(container.pid(), "pids", "pids.max"), "60");
         container.call("pause").run().ok();
         assert_eq!(container.status(), "paused");
@@ -101,6 +112,18 @@ fn a_container_is_a_scope_from_create_to_delete() {
         assert_ne!(show(&unit, "ActiveState"), "active");
         fixture.assert_clean();
     }
+}
+
+#[test]
+fn a_property_that_is_none_is_refused() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = sleeper(&fixture).set(
+        "/annotations",
+        json!({ "org.systemd.property.TimeoutStopSec": "soon" }),
+    );
+    let output = call(&fixture.container(&bundle.written()), "create");
+    output.fails_naming(&["annotations.org.systemd.property.TimeoutStopSec"]);
+    fixture.assert_clean();
 }
 
 #[test]

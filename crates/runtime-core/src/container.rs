@@ -457,8 +457,11 @@ fn remove(dir: LockedDir, state: &State) -> Result<Vec<String>> {
         if let Some(unit) = &state.unit {
             // Where its manager can't be asked, that one finds out by itself.
             let _ = unit::stop(unit);
+            // On v1 systemd leaves most hierarchies alone.
+            cgroup.clear()?;
+        } else {
+            cgroup.destroy()?;
         }
-        cgroup.destroy()?;
     }
     let poststop = if state.late_hooks {
         poststop_hooks(&dir)

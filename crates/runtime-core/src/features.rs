@@ -12,6 +12,10 @@ pub const SELINUX: bool = true;
 /// Whether cgroups can be units of systemd, of the system's manager and of a user's.
 pub const SYSTEMD: bool = cfg!(feature = "systemd");
 
+/// Annotations that begin with this are properties of the unit of systemd that the container's cgroup
+/// is, for example `org.systemd.property.TimeoutStopSec`; values are in GVariant's text format.
+pub const UNIT_PROPERTY: &str = "org.systemd.property.";
+
 /// Whether mounts may have id maps of their own.
 pub const IDMAPPED_MOUNTS: bool = true;
 

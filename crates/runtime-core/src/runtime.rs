@@ -123,6 +123,10 @@ impl Runtime {
         let filter = self.filter(&plan)?;
         let unit = plan.cgroup.as_ref().and_then(|cgroup| cgroup.unit.as_ref());
         let unit = unit.map(unit::prepare).transpose()?;
+        let plan = match &unit {
+            Some(unit) => unit.plan_within(plan, &host.cgroups)?,
+            None => plan,
+        };
         let claim = self.root.claim(&options.id)?;
         let making = Making {
             options: &options,

@@ -4,7 +4,11 @@
 //! nothing holds the new scope, init is born in it or joins it as it does any other cgroup, and the
 //! holder goes.
 
+use orlop_cgroups::{Cgroup, Hierarchy, Layout, Version};
 use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::plan::Plan;
 
 /// A unit, as it is written down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,13 +23,35 @@ pub(crate) struct UnitRecord {
 #[cfg(feature = "systemd")]
 pub(crate) use crate::spawn::Holder;
 #[cfg(feature = "systemd")]
+pub(crate) use orlop_cgroups::systemd::Property;
+#[cfg(feature = "systemd")]
 pub(crate) use with_systemd::{Prepared, prepare, stop, update};
 #[cfg(not(feature = "systemd"))]
-pub(crate) use without::{Holder, Prepared, prepare, stop, update};
+pub(crate) use without::{Holder, Prepared, Property, prepare, stop, update};
+
+impl Prepared {
+    /// The Plan for a process that joins the unit's directories, which only its manager knows.
+    pub(crate) fn plan_within(&self, plan: Plan, layout: &Layout) -> Result<Plan> {
+        let Some(planned) = &plan.cgroup else {
+            return Ok(plan);
+        };
+        let there = self.locate(layout)?;
+        if there == Cgroup::plan_paths(layout, &planned.path) {
+            return Ok(plan);
+        }
+        let is_v1 = |hierarchy: &&Hierarchy| hierarchy.version() == Version::V1;
+        let v1: Vec<_> = layout.hierarchies().iter().filter(is_v1).collect();
+        let directories = there.iter().filter(|place| {
+            v1.iter()
+                .any(|hierarchy| hierarchy.name() == place.hierarchy)
+        });
+        Ok(plan.in_cgroup(directories.map(|place| place.path.as_path())))
+    }
+}
 
 #[cfg(feature = "systemd")]
 mod with_systemd {
-    use orlop_cgroups::systemd::{Systemd, Unit, UnitName, UnitPath, is_running};
+    use orlop_cgroups::systemd::{Property, Systemd, Unit, UnitName, UnitPath, is_running};
     use orlop_cgroups::{Cgroup, Layout, Limits, RecordedPath};
 
     use super::UnitRecord;
@@ -43,6 +69,7 @@ mod with_systemd {
         manager: Systemd,
         unit: UnitPath,
         of_user: bool,
+        properties: Vec<Property>,
     }
 
     fn connect(of_user: bool) -> Result<Systemd> {
@@ -58,11 +85,12 @@ mod with_systemd {
 
     /// Asks the manager that the unit will belong to.
     pub(crate) fn prepare(planned: &UnitPlan) -> Result<Prepared> {
-        let UnitPlan { text, of_user } = planned;
+        let of_user = planned.of_user;
         Ok(Prepared {
-            unit: UnitPath::parse(text, *of_user)?,
-            manager: connect(*of_user)?,
-            of_user: *of_user,
+            unit: UnitPath::parse(&planned.text, of_user)?,
+            manager: connect(of_user)?,
+            of_user,
+            properties: planned.properties.clone(),
         })
     }
 
@@ -88,9 +116,10 @@ mod with_systemd {
         ) -> Result<(Cgroup, Holder)> {
             let holder = Holder::new()?;
             let pids = [holder.pid()];
+            let properties = &self.properties;
             let unit = self
                 .manager
-                .start_scope(layout, &self.unit, &pids, limits)?;
+                .start_scope_with(layout, &self.unit, &pids, limits, properties)?;
             Ok((unit.cgroup, holder))
         }
     }
@@ -122,6 +151,10 @@ mod without {
     /// There is none.
     #[derive(Debug)]
     pub(crate) struct Prepared(Infallible);
+
+    /// Nor is there one of these.
+    #[derive(Debug, Clone, PartialEq)]
+    pub(crate) enum Property {}
 
     /// Nor is this one.
     #[derive(Debug)]

@@ -48,8 +48,9 @@ struct Features {
     mount_options: Vec<String>,
     linux: Linux,
     annotations: BTreeMap<&'static str, String>,
-    /// Annotations that change what runs, so that a caller may want to filter them. None do yet.
-    potentially_unsafe_config_annotations: [&'static str; 0],
+    /// Annotations that change what runs, or beginnings of such (with a dot at the end), so that a
+    /// caller may want to filter them.
+    potentially_unsafe_config_annotations: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -114,7 +115,7 @@ fn collect() -> Features {
         mount_options: features::mount_options(),
         linux: linux(),
         annotations,
-        potentially_unsafe_config_annotations: [],
+        potentially_unsafe_config_annotations: vec![features::UNIT_PROPERTY],
     }
 }
 

@@ -85,23 +85,14 @@ pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> 
     }))
 }
 
-/// Annotations that start with this set properties of the unit.
-const UNIT_PROPERTY: &str = "org.systemd.property.";
-
 fn as_unit(
     compiler: &mut Compiler<'_>,
     path: &str,
     limits: Limits,
     of_user: bool,
 ) -> Result<CgroupPlan> {
-    let (path, unit) = unit::unit(path, compiler.options.id.as_ref(), of_user)?;
-    for name in compiler.spec.annotations.keys() {
-        if name.starts_with(UNIT_PROPERTY) {
-            compiler.build.warn(format!(
-                "annotations.{name} is passed over: not supported yet"
-            ));
-        }
-    }
+    let annotations = &compiler.spec.annotations;
+    let (path, unit) = unit::unit(path, compiler.options.id.as_ref(), of_user, annotations)?;
     Ok(CgroupPlan {
         path,
         limits,

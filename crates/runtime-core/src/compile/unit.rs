@@ -1,5 +1,7 @@
 //! The cgroup of a container as a unit of systemd.
 
+use std::collections::BTreeMap;
+
 use orlop_cgroups::CgroupPath;
 
 use crate::error::Result;
@@ -10,7 +12,8 @@ use crate::plan::UnitPlan;
 #[cfg(feature = "systemd")]
 const DEFAULT_PREFIX: &str = "runc";
 
-/// The unit that `linux.cgroupsPath` names, `slice:prefix:name`, or the default one for this id.
+/// The unit that `linux.cgroupsPath` names, `slice:prefix:name`, or the default one for this id, with
+/// the properties that annotations give it.
 ///
 /// Its path is below the system's manager; where a user's manager keeps it, only that one knows.
 #[cfg(feature = "systemd")]
@@ -18,6 +21,7 @@ pub(super) fn unit(
     path: &str,
     id: Option<&ContainerId>,
     of_user: bool,
+    annotations: &BTreeMap<String, String>,
 ) -> Result<(CgroupPath, UnitPlan)> {
     use crate::error::Error;
 
@@ -42,7 +46,29 @@ pub(super) fn unit(
         |error: orlop_cgroups::Error| Error::invalid("linux.cgroupsPath", error.to_string());
     let unit = orlop_cgroups::systemd::UnitPath::parse(&text, of_user).map_err(invalid)?;
     let path = CgroupPath::new(&directory(unit.slice(), unit.name().as_str())).map_err(invalid)?;
-    Ok((path, UnitPlan { text, of_user }))
+    let unit = UnitPlan {
+        text,
+        of_user,
+        properties: properties(annotations)?,
+    };
+    Ok((path, unit))
+}
+
+/// `org.systemd.property.NAME=VALUE`, with values in GVariant's text format.
+#[cfg(feature = "systemd")]
+fn properties(annotations: &BTreeMap<String, String>) -> Result<Vec<crate::unit::Property>> {
+    use crate::error::Error;
+    use crate::features::UNIT_PROPERTY;
+
+    let given = annotations
+        .iter()
+        .filter_map(|(key, value)| Some((key, key.strip_prefix(UNIT_PROPERTY)?, value)));
+    given
+        .map(|(key, name, value)| {
+            orlop_cgroups::systemd::Property::parse(name, value)
+                .map_err(|error| Error::invalid(format!("annotations.{key}"), error.to_string()))
+        })
+        .collect()
 }
 
 /// `a-b.slice` lies in `a.slice`; the root slice, `-.slice`, in nothing.
@@ -61,7 +87,12 @@ fn directory(slice: &str, name: &str) -> String {
 
 /// As with the feature `systemd`, without which there are no units.
 #[cfg(not(feature = "systemd"))]
-pub(super) fn unit(_: &str, _: Option<&ContainerId>, _: bool) -> Result<(CgroupPath, UnitPlan)> {
+pub(super) fn unit(
+    _: &str,
+    _: Option<&ContainerId>,
+    _: bool,
+    _: &BTreeMap<String, String>,
+) -> Result<(CgroupPath, UnitPlan)> {
     Err(crate::error::Error::invalid(
         "linux.cgroupsPath",
         "this build makes no systemd units: build the library with its feature `systemd`",
@@ -74,7 +105,26 @@ mod tests {
 
     fn path(text: &str) -> Result<String> {
         let id: ContainerId = "c1".parse()?;
-        unit(text, Some(&id), false).map(|(path, _)| path.to_string())
+        unit(text, Some(&id), false, &BTreeMap::new()).map(|(path, _)| path.to_string())
+    }
+
+    #[test]
+    fn annotations_are_properties() {
+        let given = |key: &str, value: &str| {
+            let annotations = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+            unit("::x", None, false, &annotations).map(|(_, unit)| unit.properties)
+        };
+        let expected = orlop_cgroups::systemd::Property::parse("TimeoutStopSec", "5").unwrap();
+        let properties = given("org.systemd.property.TimeoutStopSec", "5").unwrap();
+        assert_eq!(properties, [expected]);
+        assert!(given("org.example", "5").unwrap().is_empty());
+        let error = given("org.systemd.property.CPUWeight", "many")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("annotations.org.systemd.property.CPUWeight"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -98,12 +98,14 @@ pub(crate) struct CgroupPlan {
 }
 
 /// A unit of systemd.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct UnitPlan {
     /// `slice:prefix:name`.
     pub text: String,
     /// Whether it is one of the caller's own manager.
     pub of_user: bool,
+    /// What it is beside what its limits make of it.
+    pub properties: Vec<crate::unit::Property>,
 }
 
 /// A resource limit, raised by the caller before init sets it.
