@@ -230,3 +230,49 @@ fn check_errno(code: libc::c_int) -> io::Result<()> {
         _ => Err(io::Error::last_os_error()),
     }
 }
+
+/// A system call that waits for an agent's answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Notification {
+    /// The thread that made it, in the caller's PID namespace.
+    pub pid: u32,
+    /// Its number.
+    pub call: i32,
+}
+
+/// Takes one notification from a seccomp listener and lets its call fail with this error number, or
+/// go on where that is 0. See `seccomp_unotify(2)`.
+///
+/// # Errors
+/// What the ioctls report: `ENOENT` when the process that waited is gone.
+pub fn answer_notification(listener: BorrowedFd<'_>, errno: i32) -> io::Result<Notification> {
+    // SAFETY: all zeroes is a valid value of both structures of numbers.
+    let mut asked: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    request(listener, 0xc050_2100, (&raw mut asked).cast())?;
+    // SAFETY: as above.
+    let mut answer: libc::seccomp_notif_resp = unsafe { std::mem::zeroed() };
+    answer.id = asked.id;
+    answer.error = -errno;
+    if errno == 0 {
+        answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+    }
+    request(listener, 0xc018_2101, (&raw mut answer).cast())?;
+    Ok(Notification {
+        pid: asked.pid,
+        call: asked.data.nr,
+    })
+}
+
+fn request(listener: BorrowedFd<'_>, number: u32, argument: *mut libc::c_void) -> io::Result<()> {
+    retry_on_intr(|| {
+        // SAFETY: the argument is the structure whose size is in the request's number.
+        match unsafe { libc::ioctl(listener.as_raw_fd(), number as _, argument) } {
+            0 => Ok(()),
+            _ => Err(
+                rustix::io::Errno::from_io_error(&io::Error::last_os_error())
+                    .unwrap_or(rustix::io::Errno::IO),
+            ),
+        }
+    })
+    .map_err(io::Error::from)
+}

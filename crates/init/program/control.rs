@@ -95,6 +95,19 @@ impl Control {
         }
     }
 
+    /// Tells the caller the number of a filter's listener, and waits until it has taken that.
+    ///
+    /// The filter holds by now: `write(2)`, which it must not notify of, and `read(2)`, which it may.
+    pub fn hand_over(&self, listener: Fd) -> sys::Result<()> {
+        let record = self.record(Kind::Listener, listener.0, Part::Call);
+        sys::write(self.socket, &record.to_bytes())?;
+        let mut answer = [0; Record::SIZE];
+        match sys::read(self.socket, &mut answer)? {
+            0 => sys::exit(EXIT_FAILED),
+            _ => Ok(()),
+        }
+    }
+
     fn read_continue(&mut self) -> sys::Result<bool> {
         let buffer = match self.buffer.take() {
             Some(buffer) => buffer,

@@ -38,7 +38,11 @@ pub fn step(state: &mut State, op: Op) -> Step {
             // Without inheritable ones the kernel has just cleared the ambient set.
             if inheritable == 0 { Ok(()) } else { raise_ambient(ambient) }
         }
-        Op::Seccomp { filter, flags } => Ok(sys::seccomp(state.image.blob(filter)?, flags)?),
+        Op::Seccomp { filter, flags } => match sys::seccomp(state.image.blob(filter)?, flags)? {
+            // Closed by the exec that is next; until then the caller takes its own.
+            Some(listener) => Ok(state.control.hand_over(listener)?),
+            None => Ok(()),
+        },
         _ => unreachable!(),
     }
 }

@@ -511,11 +511,13 @@ struct FilterProgram {
     filter: *const u8,
 }
 
-/// Loads a classic BPF program of 8-byte instructions.
-pub fn seccomp(filter: &[u8], flags: u32) -> Result<()> {
+/// Loads a classic BPF program of 8-byte instructions; returns its listener if the flags ask for one.
+pub fn seccomp(filter: &[u8], flags: u32) -> Result<Option<Fd>> {
+    const NEW_LISTENER: u32 = 1 << 3;
     const SECCOMP_SET_MODE_FILTER: usize = 1;
     let program = FilterProgram { len: (filter.len() / 8) as u16, filter: filter.as_ptr() };
-    done(call!(nr::SECCOMP, SECCOMP_SET_MODE_FILTER, flags, &raw const program))
+    let listener = fd(call!(nr::SECCOMP, SECCOMP_SET_MODE_FILTER, flags, &raw const program))?;
+    Ok((flags & NEW_LISTENER != 0).then_some(listener))
 }
 
 /// Empties the signal mask.

@@ -22,6 +22,8 @@ pub enum Kind {
     Starting = 8,
     /// The caller has to move network devices into the process's network namespace.
     NeedDevices = 9,
+    /// A filter is loaded whose listener has the descriptor number in `value`; the caller has to take it.
+    Listener = 10,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             7 => Self::NeedMaps,
             8 => Self::Starting,
             9 => Self::NeedDevices,
+            10 => Self::Listener,
             _ => return None,
         })
     }

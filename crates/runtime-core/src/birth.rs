@@ -4,9 +4,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use crate::console_socket::ConsoleSocket;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hooks;
 use crate::process_id::ProcessId;
+use crate::seccomp_agent::SeccompAgent;
 use crate::spawn::{Caller, Child};
 use crate::spec::Hooks;
 use crate::state::{OciState, State, Status};
@@ -27,6 +28,11 @@ fn hand_on(
     Ok(())
 }
 
+fn nobody_to_ask() -> Error {
+    let message = "there is no agent to notify of system calls";
+    Error::invalid("linux.seccomp.listenerPath", message)
+}
+
 /// The caller of a container's first process.
 #[derive(Debug)]
 pub(crate) struct Birth<'a> {
@@ -43,6 +49,11 @@ pub(crate) struct Birth<'a> {
 impl Caller for Birth<'_> {
     fn console(&mut self, master: OwnedFd) -> Result<()> {
         hand_on(master, self.console.as_ref(), &mut self.terminal)
+    }
+
+    fn seccomp_listener(&mut self, _: &Child, _: i32) -> Result<()> {
+        // The filter is loaded after the gate.
+        Err(nobody_to_ask())
     }
 
     fn hook_point(&mut self, child: &Child) -> Result<Vec<u8>> {
@@ -69,11 +80,18 @@ impl Caller for Birth<'_> {
 pub(crate) struct Entering {
     pub console: Option<ConsoleSocket>,
     pub terminal: Option<OwnedFd>,
+    /// Who is asked about system calls, and the container's state for it.
+    pub agent: Option<(SeccompAgent, OciState)>,
 }
 
 impl Caller for Entering {
     fn console(&mut self, master: OwnedFd) -> Result<()> {
         hand_on(master, self.console.as_ref(), &mut self.terminal)
+    }
+
+    fn seccomp_listener(&mut self, child: &Child, number: i32) -> Result<()> {
+        let (agent, state) = self.agent.as_ref().ok_or_else(nobody_to_ask)?;
+        agent.hand_over(child.pidfd.as_fd(), number, child.pid, state)
     }
 
     fn hook_point(&mut self, _: &Child) -> Result<Vec<u8>> {

@@ -44,6 +44,11 @@ impl ConsoleSocket {
         }
     }
 
+    /// As [`connect`](Self::connect), where there is a path.
+    pub(crate) fn connect_to(path: Option<&Path>) -> Result<Option<Self>> {
+        path.map(Self::connect).transpose()
+    }
+
     /// Hands the descriptor over, with the terminal's name.
     pub(crate) fn send(&self, master: BorrowedFd<'_>, name: &str) -> Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -64,7 +69,8 @@ impl ConsoleSocket {
     }
 }
 
-fn connect_by_path(socket: &OwnedFd, path: &Path) -> rustix::io::Result<()> {
+/// Connects to a listening socket at a path of any length.
+pub(crate) fn connect_by_path(socket: &OwnedFd, path: &Path) -> rustix::io::Result<()> {
     if path.as_os_str().as_bytes().len() <= MAX_ADDRESS {
         let address = SocketAddrUnix::new(path)?;
         return retry_on_intr(|| connect(socket, &address));

@@ -16,8 +16,9 @@ use crate::options::Options;
 use crate::plan::Plan;
 use crate::process_id::{self, ProcessId};
 use crate::runtime::SECCOMP_CACHE;
+use crate::seccomp_agent::SeccompAgent;
 use crate::signal::Signal;
-use crate::spawn::{self, Child, Started};
+use crate::spawn::{self, Child, Started, TakeListener};
 use crate::spec::{Hook, Process, Spec};
 use crate::state::{CgroupPlace, ContainerDir, LockedDir, OciState, Phase, State, Status};
 use crate::sub_cgroup::SubCgroup;
@@ -203,8 +204,10 @@ impl Container {
         };
         match self.waiting.take() {
             Some((mut child, plan)) => {
+                let mut take = self.listener_taker()?;
                 child.proceed(&self.start_state(hooks.is_some()))?;
-                child.wait_exec(&plan)?;
+                child.wait_exec(&plan, take.as_deref_mut())?;
+                drop(take);
                 child.release();
                 self.dir.unlock();
             }
@@ -237,12 +240,36 @@ impl Container {
         }
     }
 
+    /// What hands the filter's listener to its agent, where there is one.
+    fn listener_taker(&self) -> Result<Option<Box<TakeListener<'static>>>> {
+        if !self.state.seccomp_agent {
+            return Ok(None);
+        }
+        let linux = self.spec()?.linux.as_ref();
+        let Some(agent) = SeccompAgent::of(linux.and_then(|linux| linux.seccomp.as_ref())) else {
+            return Ok(None);
+        };
+        let process = self.process()?;
+        let gone = || Error::NotRunning(self.state.id.clone());
+        let pidfd = process.open()?.ok_or_else(gone)?;
+        let state = OciState::for_hooks(&self.state, Status::Created);
+        Ok(Some(Box::new(move |number| {
+            agent.hand_over(pidfd.as_fd(), number, process.pid(), &state)
+        })))
+    }
+
     fn open_gate(&mut self, hooks: bool) -> Result<()> {
         let Some(connection) = gate::connect(self.dir.as_fd())? else {
             return Err(self.not_startable());
         };
+        let mut take = self.listener_taker()?;
         spawn::send_continue(connection.as_fd(), &self.start_state(hooks))?;
-        match spawn::wait_started(connection.as_fd())? {
+        let started = spawn::wait_started(connection.as_fd(), take.as_deref_mut());
+        if started.is_err() {
+            // It would wait for ever for somebody to take its listener.
+            kill_first_process(&self.state)?;
+        }
+        match started? {
             Started::Running => Ok(()),
             Started::Failed(record) => Err(self.compile_again()?.step_error(&record).into()),
             Started::Died => Err(self.not_startable()),
@@ -338,11 +365,7 @@ impl Container {
         }
         let not_running = || Error::NotRunning(self.state.id.clone());
         let process = self.state.process.ok_or_else(not_running)?;
-        let console = options
-            .console_socket
-            .as_deref()
-            .map(ConsoleSocket::connect)
-            .transpose()?;
+        let console = ConsoleSocket::connect_to(options.console_socket.as_deref())?;
         exec::run(self, process, options, console)
     }
 

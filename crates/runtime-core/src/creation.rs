@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::process_id::ProcessId;
 use crate::runtime::CreateOptions;
 use crate::seccomp::Filter;
+use crate::seccomp_agent::SeccompAgent;
 use crate::spawn::{self, Child, Inputs, Nature, Program};
 use crate::state::{Claim, FileId, LockedDir, OciState, Phase, State, Status};
 use crate::{gate, hooks, pid_file, unit};
@@ -112,6 +113,7 @@ impl Making<'_> {
         state.late_hooks = !(hooks.start_container.is_empty()
             && hooks.poststart.is_empty()
             && hooks.poststop.is_empty());
+        state.seccomp_agent = SeccompAgent::of(plan.seccomp.as_ref()).is_some();
         if let Some(cgroup) = &plan.cgroup {
             state.cgroup = cgroup_birth::places(match unit {
                 Some(unit) => unit.locate(&host.cgroups)?,

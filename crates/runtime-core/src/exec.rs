@@ -16,8 +16,9 @@ use crate::pid_file;
 use crate::plan::Plan;
 use crate::process_id::ProcessId;
 use crate::seccomp::Cache;
+use crate::seccomp_agent::SeccompAgent;
 use crate::spawn::{self, Child, Inputs, Nature};
-use crate::state::CgroupPlace;
+use crate::state::{CgroupPlace, OciState, Status};
 use crate::sub_cgroup::{self, SubCgroup};
 
 pub(crate) fn run(
@@ -52,11 +53,7 @@ pub(crate) fn run(
         Some(seccomp) => Some(Cache::open(&container.filters())?.filter(seccomp)?),
         None => None,
     };
-    let pidfd_socket = options
-        .pidfd_socket
-        .as_deref()
-        .map(ConsoleSocket::connect)
-        .transpose()?;
+    let pidfd_socket = ConsoleSocket::connect_to(options.pidfd_socket.as_deref())?;
     let gone = || Error::NotRunning(state.id.clone());
     let target = first.open()?.ok_or_else(gone)?;
     let cgroup = cgroup_at(&places);
@@ -69,9 +66,11 @@ pub(crate) fn run(
         cgroup: (!places.is_empty()).then_some(&cgroup),
         preserve_fds: options.preserve_fds,
     };
+    let running = || OciState::for_hooks(state, Status::Running);
     let mut caller = Entering {
         console,
         terminal: None,
+        agent: SeccompAgent::of(seccomp.as_ref()).map(|agent| (agent, running())),
     };
     let elsewhere = (options.cgroup == SubCgroup::Own).then_some((&places[..], first));
     let child = enter(&plan, nature, &inputs, elsewhere, &mut caller)?;

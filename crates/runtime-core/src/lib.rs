@@ -42,6 +42,7 @@ mod plan;
 mod poll;
 mod process_id;
 mod runtime;
+mod seccomp_agent;
 mod signal;
 mod spawn;
 mod state;

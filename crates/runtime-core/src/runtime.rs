@@ -1,6 +1,6 @@
 //! Containers that outlive their maker: known by id, kept in a directory.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::bundle::Bundle;
 use crate::console_socket::ConsoleSocket;
@@ -117,8 +117,8 @@ impl Runtime {
             spawn::check_rootfs(rootfs)?;
         }
         let sockets = Sockets {
-            console: connect(options.console_socket.as_deref())?,
-            pidfd: connect(options.pidfd_socket.as_deref())?,
+            console: ConsoleSocket::connect_to(options.console_socket.as_deref())?,
+            pidfd: ConsoleSocket::connect_to(options.pidfd_socket.as_deref())?,
         };
         let filter = self.filter(&plan)?;
         let unit = plan.cgroup.as_ref().and_then(|cgroup| cgroup.unit.as_ref());
@@ -203,8 +203,4 @@ fn compile(bundle: &Bundle, options: &CreateOptions, host: &Host) -> Result<Plan
     #[cfg(feature = "failpoints")]
     let plan = plan.with_fault(crate::failpoint::Fault::from_env());
     Ok(plan)
-}
-
-fn connect(socket: Option<&Path>) -> Result<Option<ConsoleSocket>> {
-    socket.map(ConsoleSocket::connect).transpose()
 }

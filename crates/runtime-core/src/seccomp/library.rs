@@ -160,6 +160,7 @@ fn scmp_action(action: Action) -> ScmpAction {
         Action::Trap => ScmpAction::Trap,
         Action::KillThread => ScmpAction::KillThread,
         Action::KillProcess => ScmpAction::KillProcess,
+        Action::Notify => ScmpAction::Notify,
     }
 }
 

@@ -49,14 +49,6 @@ pub enum SeccompError {
         /// What is wrong there.
         message: String,
     },
-    /// The profile asks for what this library cannot do.
-    #[error("{path}: {what} is not supported yet")]
-    Unsupported {
-        /// The place in the configuration.
-        path: String,
-        /// What was asked for.
-        what: String,
-    },
     /// libseccomp refuses.
     #[error("{path}: libseccomp refuses to {operation}: {reason}")]
     Library {
@@ -88,6 +80,12 @@ pub enum SeccompError {
     /// This build has no libseccomp.
     #[error("linux.seccomp: this build has no seccomp support (cargo feature `seccomp`)")]
     Disabled,
+}
+
+/// Whether the filter asks an agent about some system calls.
+pub(crate) fn notifies(seccomp: &Seccomp) -> bool {
+    let mut rules = seccomp.syscalls.iter();
+    rules.any(|rule| rule.action == "SCMP_ACT_NOTIFY" && !rule.names.is_empty())
 }
 
 /// Compiles a filter.

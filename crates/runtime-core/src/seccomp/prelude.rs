@@ -35,7 +35,7 @@ pub(super) struct Newest {
 /// left to judge by itself.
 pub(super) fn answers_enosys(profile: &Profile<'_>) -> bool {
     match profile.default {
-        Action::Allow | Action::Log | Action::Trace(_) => false,
+        Action::Allow | Action::Log | Action::Trace(_) | Action::Notify => false,
         Action::Errno(_) | Action::Trap | Action::KillThread | Action::KillProcess => true,
     }
 }

@@ -19,14 +19,21 @@ const ARGUMENTS: u32 = 6;
 /// `SECCOMP_FILTER_FLAG_SPEC_ALLOW`: no speculation mitigation just because of the filter.
 const FLAG_SPEC_ALLOW: u32 = 1 << 2;
 
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`: the call returns who is notified.
+const FLAG_NEW_LISTENER: u32 = 1 << 3;
+
+/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`: only a fatal signal ends the wait for an answer.
+const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
+
 /// The actions by name.
-pub(super) const ACTIONS: [&str; 8] = [
+pub(super) const ACTIONS: [&str; 9] = [
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
     "SCMP_ACT_KILL",
     "SCMP_ACT_KILL_PROCESS",
     "SCMP_ACT_KILL_THREAD",
     "SCMP_ACT_LOG",
+    "SCMP_ACT_NOTIFY",
     "SCMP_ACT_TRACE",
     "SCMP_ACT_TRAP",
 ];
@@ -44,13 +51,16 @@ pub(super) const OPERATORS: [&str; 7] = [
 
 /// The flags by name, with what they add to the call of `seccomp(2)`.
 ///
-/// `TSYNC` adds nothing, since there is one thread, and neither does `WAIT_KILLABLE_RECV`, which
-/// the kernel takes only together with a listener.
+/// `TSYNC` adds nothing, since there is one thread. `WAIT_KILLABLE_RECV` is taken away again where there
+/// is no listener: the kernel takes it only together with one.
 pub(super) const FLAGS: [(&str, u32); 4] = [
     ("SECCOMP_FILTER_FLAG_LOG", 1 << 1),
     ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", FLAG_SPEC_ALLOW),
     ("SECCOMP_FILTER_FLAG_TSYNC", 0),
-    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 0),
+    (
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        FLAG_WAIT_KILLABLE_RECV,
+    ),
 ];
 
 /// One set of system call numbers.
@@ -118,6 +128,7 @@ pub(super) enum Action {
     Trap,
     KillThread,
     KillProcess,
+    Notify,
 }
 
 /// How an argument is compared.
@@ -171,34 +182,58 @@ pub(super) struct Profile<'a> {
 
 impl<'a> Profile<'a> {
     pub(super) fn resolve(seccomp: &'a Seccomp) -> Result<Self, SeccompError> {
-        if seccomp
-            .listener_path
-            .as_ref()
-            .is_some_and(|path| !path.is_empty())
-        {
-            return Err(unsupported(
-                format!("{HERE}.listenerPath"),
-                "a notification agent",
-            ));
-        }
+        let default = action(
+            (&format!("{HERE}.defaultAction"), &seccomp.default_action),
+            (
+                &format!("{HERE}.defaultErrnoRet"),
+                seccomp.default_errno_ret,
+            ),
+        )?;
+        let rules: Vec<Rule<'a>> = seccomp
+            .syscalls
+            .iter()
+            .enumerate()
+            .map(rule)
+            .collect::<Result<_, _>>()?;
+        let notifies = notifies(seccomp, default, &rules)?;
         Ok(Self {
-            default: action(
-                (&format!("{HERE}.defaultAction"), &seccomp.default_action),
-                (
-                    &format!("{HERE}.defaultErrnoRet"),
-                    seccomp.default_errno_ret,
-                ),
-            )?,
+            default,
             architectures: architectures(&seccomp.architectures)?,
-            flags: flags(seccomp.flags.as_deref())?,
-            rules: seccomp
-                .syscalls
-                .iter()
-                .enumerate()
-                .map(rule)
-                .collect::<Result<_, _>>()?,
+            flags: match (flags(seccomp.flags.as_deref())?, notifies) {
+                (flags, true) => flags | FLAG_NEW_LISTENER,
+                (flags, false) => flags & !FLAG_WAIT_KILLABLE_RECV,
+            },
+            rules,
         })
     }
+}
+
+/// Whether somebody is notified. Of `write(2)` nobody can be: init has to tell its caller of the
+/// listener before there is anyone to answer.
+fn notifies(seccomp: &Seccomp, default: Action, rules: &[Rule<'_>]) -> Result<bool, SeccompError> {
+    if default == Action::Notify {
+        let message =
+            "SCMP_ACT_NOTIFY cannot be the default: what starts the program needs calls itself";
+        return Err(invalid(format!("{HERE}.defaultAction"), message));
+    }
+    let mut notifying = rules
+        .iter()
+        .filter(|rule| rule.action == Action::Notify)
+        .peekable();
+    if notifying.peek().is_none() {
+        return Ok(false);
+    }
+    if seccomp.listener_path.as_ref().is_none_or(String::is_empty) {
+        let message = "missing; SCMP_ACT_NOTIFY needs somebody to notify";
+        return Err(invalid(format!("{HERE}.listenerPath"), message));
+    }
+    for rule in notifying {
+        if let Some(index) = rule.names.iter().position(|name| name == "write") {
+            let message = "SCMP_ACT_NOTIFY cannot be used for write";
+            return Err(invalid(format!("{}.names[{index}]", rule.path), message));
+        }
+    }
+    Ok(true)
 }
 
 fn rule((index, rule): (usize, &SyscallRule)) -> Result<Rule<'_>, SeccompError> {
@@ -236,7 +271,7 @@ fn action(
         "SCMP_ACT_KILL_PROCESS" => Action::KillProcess,
         "SCMP_ACT_ERRNO" => return errno_or_eperm(errno_path, errno).map(Action::Errno),
         "SCMP_ACT_TRACE" => return errno_or_eperm(errno_path, errno).map(Action::Trace),
-        "SCMP_ACT_NOTIFY" => return Err(unsupported(path.to_owned(), name)),
+        "SCMP_ACT_NOTIFY" => Action::Notify,
         _ => return Err(invalid(path.to_owned(), format!("unknown action {name:?}"))),
     };
     match errno {
@@ -333,12 +368,5 @@ fn invalid(path: String, message: impl Into<String>) -> SeccompError {
     SeccompError::Invalid {
         path,
         message: message.into(),
-    }
-}
-
-fn unsupported(path: String, what: &str) -> SeccompError {
-    SeccompError::Unsupported {
-        path,
-        what: what.to_owned(),
     }
 }

@@ -309,7 +309,7 @@ fn names_without_meaning_are_refused_with_their_place() {
         ),
         (
             r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#.to_owned(),
-            "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY is not supported yet",
+            "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be the default: what starts the program needs calls itself",
         ),
         (
             r#"{"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":4096}"#.to_owned(),

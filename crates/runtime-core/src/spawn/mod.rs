@@ -36,7 +36,7 @@ use crate::idmap;
 use crate::net_devices;
 use crate::plan::{Plan, RaisedLimit};
 use crate::poll::poll_until;
-use crate::seccomp::Filter;
+use crate::seccomp::{self, Filter};
 use crate::sys::{self, Birth, Shared, clone_init};
 use channel::Channel;
 
@@ -73,6 +73,8 @@ pub(crate) trait Caller {
     fn console(&mut self, master: OwnedFd) -> Result<()>;
     /// Runs the hooks of this point; what it returns goes to the hooks that init runs.
     fn hook_point(&mut self, child: &Child) -> Result<Vec<u8>>;
+    /// Takes the listener of the filter that the child has loaded, by its number there.
+    fn seccomp_listener(&mut self, child: &Child, number: i32) -> Result<()>;
 }
 
 /// A container's first process, or one that entered it.
@@ -127,11 +129,15 @@ fn raise_limit(pid: i32, limit: RaisedLimit) -> Result<()> {
         .context(|| format!("raise {} to {hard}", crate::names::rlimit(resource)))
 }
 
+/// What takes a filter's listener, by its number in the process.
+pub(crate) type TakeListener<'a> = dyn FnMut(i32) -> Result<()> + 'a;
+
 /// What init may still say: each only where the Plan has it, and once.
 struct Expected {
     child: bool,
     console: bool,
     devices: bool,
+    listener: bool,
     /// Whether the end of the stream is the program's start.
     started: bool,
 }
@@ -142,6 +148,7 @@ impl Expected {
             child: plan.forks(),
             console: plan.has(|op| matches!(op, Op::Console { .. })),
             devices: !plan.net_devices.is_empty(),
+            listener: plan.seccomp.as_ref().is_some_and(seccomp::notifies),
             started: false,
         }
     }
@@ -234,6 +241,10 @@ impl Child {
                     net_devices::move_all(&plan.net_devices, self.pid)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
+                (Kind::Listener, _) if std::mem::take(&mut expected.listener) => {
+                    caller.seccomp_listener(self, record.value)?;
+                    send_continue(self.control.as_fd(), &[])?;
+                }
                 (Kind::NeedMaps, _) => {
                     self.write_maps(plan)?;
                     send_continue(self.control.as_fd(), &[])?;
@@ -283,8 +294,14 @@ impl Child {
     }
 
     /// Waits until the program runs.
-    pub(crate) fn wait_exec(&mut self, plan: &Plan) -> Result<()> {
-        match wait_started(self.control.as_fd())? {
+    ///
+    /// `listener` takes the listener of its filter, where that has one.
+    pub(crate) fn wait_exec(
+        &mut self,
+        plan: &Plan,
+        listener: Option<&mut TakeListener<'_>>,
+    ) -> Result<()> {
+        match wait_started(self.control.as_fd(), listener)? {
             Started::Running => Ok(()),
             Started::Failed(record) => Err(self.failed(plan, &record)),
             Started::Died => Err(self.died()),
@@ -325,9 +342,16 @@ pub(crate) enum Started {
 }
 
 /// Waits for the end of the stream: it means a start only if init said that the program is next.
-pub(crate) fn wait_started(control: BorrowedFd<'_>) -> Result<Started> {
+pub(crate) fn wait_started(
+    control: BorrowedFd<'_>,
+    mut listener: Option<&mut TakeListener<'_>>,
+) -> Result<Started> {
     // Waking up for what comes before the end would only hold init up.
-    let mut polled = [PollFd::from_borrowed_fd(control, PollFlags::empty())];
+    let events = match listener {
+        Some(_) => PollFlags::IN,
+        None => PollFlags::empty(),
+    };
+    let mut polled = [PollFd::from_borrowed_fd(control, events)];
     poll_until(&mut polled, None).context(|| "wait for init".to_owned())?;
     let mut started = false;
     loop {
@@ -336,6 +360,13 @@ pub(crate) fn wait_started(control: BorrowedFd<'_>) -> Result<Started> {
             None => return Ok(Started::Died),
             Some(record) if record.kind == Kind::Failed => return Ok(Started::Failed(record)),
             Some(record) if record.kind == Kind::Starting => started = true,
+            Some(record) if record.kind == Kind::Listener => match listener.take() {
+                Some(take) => {
+                    take(record.value)?;
+                    send_continue(control, &[])?;
+                }
+                None => return Err(out_of_turn(record.kind)),
+            },
             Some(record) => return Err(out_of_turn(record.kind)),
         }
     }

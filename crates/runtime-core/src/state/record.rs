@@ -99,6 +99,9 @@ pub(crate) struct State {
     /// is, which costs every other container nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) paused_early: bool,
+    /// Whether its filter asks an agent about system calls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) seccomp_agent: bool,
 }
 
 impl State {
@@ -130,6 +133,7 @@ impl State {
             late_hooks: false,
             unit: None,
             paused_early: false,
+            seccomp_agent: false,
         })
     }
 
