@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use orlop::CgroupPolicy;
+
 use crate::cli::Matches;
 use crate::failure::Failure;
 use crate::log::{Format, Log};
@@ -14,6 +16,9 @@ const STATE_DIRECTORY: &str = "orlop";
 const ROOTLESS: [&str; 13] = [
     "auto", "true", "false", "1", "0", "t", "f", "T", "F", "TRUE", "FALSE", "True", "False",
 ];
+
+/// What `--cgroup-manager` may say.
+pub(crate) const CGROUP_MANAGERS: [&str; 3] = ["cgroupfs", "systemd", "disabled"];
 
 /// What of it means yes.
 const YES: [&str; 6] = ["true", "1", "t", "T", "TRUE", "True"];
@@ -29,8 +34,8 @@ pub(crate) struct Context {
     pub(crate) root_is_given: bool,
     /// Whether systemd makes the cgroups.
     pub(crate) systemd_cgroup: bool,
-    /// Whether containers are made without what can't be had of their cgroups.
-    pub(crate) best_effort: bool,
+    /// What becomes of containers whose cgroup can't be had, or is not wanted.
+    pub(crate) cgroup_policy: CgroupPolicy,
 }
 
 impl Context {
@@ -51,14 +56,28 @@ impl Context {
                 log,
             ));
         }
+        let manager = globals.text("cgroup-manager");
+        if let Some(other) = manager
+            .as_deref()
+            .filter(|manager| !CGROUP_MANAGERS.contains(manager))
+        {
+            let message = format!(
+                "invalid value {other:?} for --cgroup-manager: {}",
+                CGROUP_MANAGERS.join(", ")
+            );
+            return Err((Failure::new(message), log));
+        }
         Ok(Self {
             log,
             root_is_given: given.is_some(),
             root: given.unwrap_or_else(default_root),
-            systemd_cgroup: globals.is_set("systemd-cgroup"),
-            best_effort: globals
-                .text("rootless")
-                .is_some_and(|when| YES.contains(&when.as_str())),
+            systemd_cgroup: globals.is_set("systemd-cgroup")
+                || manager.as_deref() == Some("systemd"),
+            cgroup_policy: match globals.text("rootless") {
+                _ if manager.as_deref() == Some("disabled") => CgroupPolicy::None,
+                Some(when) if YES.contains(&when.as_str()) => CgroupPolicy::BestEffort,
+                _ => CgroupPolicy::Require,
+            },
         })
     }
 }

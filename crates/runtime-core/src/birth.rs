@@ -1,7 +1,6 @@
 //! What the caller does while a container is born: hands its terminal on, runs hooks.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use crate::console_socket::ConsoleSocket;
 use crate::error::{Error, Result};
@@ -41,7 +40,6 @@ pub(crate) struct Birth<'a> {
     pub terminal: Option<OwnedFd>,
     pub hooks: &'a Hooks,
     pub state: &'a mut State,
-    pub bundle: &'a Path,
     /// Whether hooks were run: then those at the end are, too, whatever fails.
     pub hooks_ran: bool,
 }
@@ -60,13 +58,9 @@ impl Caller for Birth<'_> {
         self.hooks_ran = true;
         self.state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
         let state = OciState::for_hooks(self.state, Status::Creating).to_json();
-        hooks::run_all("prestart", &self.hooks.prestart, &state, self.bundle)?;
-        hooks::run_all(
-            "createRuntime",
-            &self.hooks.create_runtime,
-            &state,
-            self.bundle,
-        )?;
+        let place = hooks::Place::of(self.state);
+        hooks::run_all("prestart", &self.hooks.prestart, &state, place)?;
+        hooks::run_all("createRuntime", &self.hooks.create_runtime, &state, place)?;
         Ok(if self.hooks.create_container.is_empty() {
             Vec::new()
         } else {

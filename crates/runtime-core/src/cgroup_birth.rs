@@ -34,7 +34,7 @@ pub(crate) fn make(
                 left_out: Vec::new(),
             }
         }
-        (None, CgroupPolicy::Require) => MadeCgroup {
+        (None, CgroupPolicy::Require | CgroupPolicy::None) => MadeCgroup {
             cgroup: Cgroup::create(layout, &planned.path, &planned.limits)?,
             holder: None,
             left_out: Vec::new(),

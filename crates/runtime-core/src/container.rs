@@ -223,7 +223,12 @@ impl Container {
             return Ok(());
         };
         let state = OciState::for_hooks(&self.state, Status::Running).to_json();
-        let run = hooks::run_all("poststart", &hooks.poststart, &state, &self.state.bundle);
+        let run = hooks::run_all(
+            "poststart",
+            &hooks.poststart,
+            &state,
+            hooks::Place::of(&self.state),
+        );
         if run.is_err() {
             // runtime.md: a container whose poststart hook failed is stopped.
             self.kill(Signal::KILL, true)?;
@@ -496,7 +501,7 @@ fn remove(dir: LockedDir, state: &State) -> Result<Vec<String>> {
     // runtime.md: a failing poststop hook is a warning, and the others still run.
     let failed = poststop
         .iter()
-        .filter_map(|hook| hooks::run("poststop", hook, &told, &state.bundle).err());
+        .filter_map(|hook| hooks::run("poststop", hook, &told, hooks::Place::of(state)).err());
     Ok(failed.map(|error| error.to_string()).collect())
 }
 

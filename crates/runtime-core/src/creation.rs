@@ -216,7 +216,7 @@ impl Creation {
             self.make_cgroup(making, &mut state)?;
         }
         child.cgroup_is_made(plan)?;
-        let terminal = self.follow(&mut child, plan, making, &mut state, sockets.console)?;
+        let terminal = self.follow(&mut child, plan, &mut state, sockets.console)?;
         let (device, inode) = spawn::init_identity()?;
         state.phase = Phase::Created;
         state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
@@ -273,7 +273,6 @@ impl Creation {
         &mut self,
         child: &mut Child,
         plan: &Plan,
-        making: &Making<'_>,
         state: &mut State,
         console: Option<ConsoleSocket>,
     ) -> Result<Option<OwnedFd>> {
@@ -282,7 +281,6 @@ impl Creation {
             terminal: None,
             hooks: &plan.hooks,
             state,
-            bundle: &making.bundle.path,
             hooks_ran: false,
         };
         let followed = child.follow(plan, &mut caller);
@@ -315,7 +313,7 @@ impl Creation {
             // error is the one to tell.
             let told = OciState::for_hooks(made_for, Status::Stopped).to_json();
             for hook in &making.plan.hooks.poststop {
-                let _ = hooks::run("poststop", hook, &told, &making.bundle.path);
+                let _ = hooks::run("poststop", hook, &told, hooks::Place::of(made_for));
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use orlop_cgroups::Cgroup;
 use rustix::process::Pid;
 
+use crate::annotations;
 use crate::birth::Entering;
 use crate::compile::JoinOptions;
 use crate::console_socket::ConsoleSocket;
@@ -30,26 +31,11 @@ pub(crate) fn run(
     let state = container.record();
     let host = Host::probe_for_exec(&options.process)?;
     let places = options.cgroup.places(&state.cgroup)?;
-    let linux = container.spec()?.linux.as_ref();
-    // The container's own filter holds for everything that enters it.
-    let seccomp = linux.and_then(|linux| linux.seccomp.clone());
-    let join = JoinOptions {
-        namespaces: state.new_namespaces | state.joined_namespaces,
-        seccomp: seccomp.clone(),
-        id: Some(state.id.clone()),
-        no_new_keyring: !state.session_keyring,
-        unnamed_keyring: false,
-        keep_affinity: false,
-        memory_policy: linux.and_then(|linux| linux.memory_policy.clone()),
-        personality: linux.and_then(|linux| linux.personality.clone()),
-        stdio: [None; 3],
-        cgroup: v1_directories(&places),
-        rootfs: Some(state.rootfs.clone()),
-    };
+    let join = join_options(container, &places)?;
     let plan = Plan::compile_exec(&options.process, &join, &host)?;
     #[cfg(feature = "failpoints")]
     let plan = plan.with_fault(crate::failpoint::Fault::from_env());
-    let filter = match &seccomp {
+    let filter = match &join.seccomp {
         Some(seccomp) => Some(Cache::open(&container.filters())?.filter(seccomp)?),
         None => None,
     };
@@ -70,7 +56,7 @@ pub(crate) fn run(
     let mut caller = Entering {
         console,
         terminal: None,
-        agent: SeccompAgent::of(seccomp.as_ref()).map(|agent| (agent, running())),
+        agent: SeccompAgent::of(join.seccomp.as_ref()).map(|agent| (agent, running())),
     };
     let elsewhere = (options.cgroup == SubCgroup::Own).then_some((&places[..], first));
     let child = enter(&plan, nature, &inputs, elsewhere, &mut caller)?;
@@ -125,6 +111,28 @@ fn cgroup_of_first(places: &[CgroupPlace], first: ProcessId, host: &Host) -> Opt
         .find(|place| place.hierarchy == orlop_cgroups::UNIFIED)?;
     unified.path = sub_cgroup::unified_of(first.pid(), host)?;
     Some(cgroup_at(&places))
+}
+
+/// What a process that enters the container gets of it.
+fn join_options(container: &Container, places: &[CgroupPlace]) -> Result<JoinOptions> {
+    let state = container.record();
+    let linux = container.spec()?.linux.as_ref();
+    // The container's own filter holds for everything that enters it.
+    let seccomp = linux.and_then(|linux| linux.seccomp.clone());
+    Ok(JoinOptions {
+        namespaces: state.new_namespaces | state.joined_namespaces,
+        seccomp,
+        id: Some(state.id.clone()),
+        no_new_keyring: !state.session_keyring,
+        keep_groups: annotations::keep_groups(&state.annotations),
+        unnamed_keyring: false,
+        keep_affinity: false,
+        memory_policy: linux.and_then(|linux| linux.memory_policy.clone()),
+        personality: linux.and_then(|linux| linux.personality.clone()),
+        stdio: [None; 3],
+        cgroup: v1_directories(places),
+        rootfs: Some(state.rootfs.clone()),
+    })
 }
 
 fn v1_directories(places: &[CgroupPlace]) -> Vec<PathBuf> {

@@ -1,7 +1,7 @@
 //! What this library can do, whatever the host can: the contents of the specification's features
 //! structure (`features.md`, `features-linux.md`).
 
-use crate::{compile, names};
+use crate::{annotations, compile, names};
 
 /// Whether `process.apparmorProfile` is honoured.
 pub const APPARMOR: bool = true;
@@ -15,6 +15,13 @@ pub const SYSTEMD: bool = cfg!(feature = "systemd");
 /// Annotations that begin with this are properties of the unit of systemd that the container's cgroup
 /// is, for example `org.systemd.property.TimeoutStopSec`; values are in GVariant's text format.
 pub const UNIT_PROPERTY: &str = "org.systemd.property.";
+
+/// Annotations that change how a container is made, or, with a dot at the end, what the names of such
+/// begin with. Who passes on annotations of somebody else may want to leave them out.
+#[must_use]
+pub fn annotations() -> Vec<&'static str> {
+    vec![UNIT_PROPERTY, annotations::PREFIX]
+}
 
 /// Whether mounts may have id maps of their own.
 pub const IDMAPPED_MOUNTS: bool = true;

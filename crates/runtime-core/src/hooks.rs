@@ -3,8 +3,10 @@
 //! A hook gets exactly the environment that the configuration lists, and stands in the bundle:
 //! nothing of the container's process, whose environment may come from an image, reaches it.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -16,25 +18,49 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
+use crate::annotations::{self, HOOKS_STDERR, HOOKS_STDOUT};
 use crate::error::{Error, Result};
 use crate::poll::poll_until;
 use crate::process_id::wait_exit;
 use crate::spec::Hook;
+use crate::state::State;
 
 /// How much of a failed hook's last words the error repeats, in bytes.
 const MAX_OUTPUT: usize = 4096;
 /// How long a killed hook may take to be gone.
 const KILL_LIMIT: Duration = Duration::from_millis(500);
 
+/// What a container's hooks have around them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    bundle: &'a Path,
+    /// The file to which they write instead of to nowhere.
+    stdout: Option<&'a Path>,
+    /// The file to which they write instead of to the error.
+    stderr: Option<&'a Path>,
+}
+
+impl<'a> Place<'a> {
+    /// That of this container.
+    pub(crate) fn of(state: &'a State) -> Self {
+        let file = |name| annotations::value(&state.annotations, name).map(Path::new);
+        Self {
+            bundle: &state.bundle,
+            stdout: file(HOOKS_STDOUT),
+            stderr: file(HOOKS_STDERR),
+        }
+    }
+}
+
 /// Runs hooks one after the other, up to the first that fails.
 pub(crate) fn run_all(
     kind: &'static str,
     hooks: &[Hook],
     state: &[u8],
-    bundle: &Path,
+    place: Place<'_>,
 ) -> Result<()> {
     let mut each = hooks.iter();
-    each.try_for_each(|hook| run(kind, hook, state, bundle))
+    each.try_for_each(|hook| run(kind, hook, state, place))
 }
 
 /// Runs one hook and waits for it. `state` is what it reads on its standard input.
@@ -42,7 +68,7 @@ pub(crate) fn run_all(
 /// # Errors
 /// [`Error::Hook`] when it can't be run, does not exit with 0, or takes longer than its timeout:
 /// then it is killed with its process group.
-pub(crate) fn run(kind: &'static str, hook: &Hook, state: &[u8], bundle: &Path) -> Result<()> {
+pub(crate) fn run(kind: &'static str, hook: &Hook, state: &[u8], place: Place<'_>) -> Result<()> {
     let fail = |message: String| Error::Hook {
         kind,
         path: hook.path.clone().into(),
@@ -51,8 +77,10 @@ pub(crate) fn run(kind: &'static str, hook: &Hook, state: &[u8], bundle: &Path) 
     let limit = check(hook).map_err(&fail)?;
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let input = filled_pipe(state).map_err(|error| fail(format!("pass the state: {error}")))?;
-    let mut running = Running::spawn(hook, input, bundle)
-        .map_err(|error| fail(format!("run it in {}: {error}", bundle.display())))?;
+    let stdout = output(place.stdout).map_err(&fail)?;
+    let stderr = output(place.stderr).map_err(&fail)?;
+    let mut running = Running::spawn(hook, input, place.bundle, stdout, stderr)
+        .map_err(|error| fail(format!("run it in {}: {error}", place.bundle.display())))?;
     let end = running
         .wait(deadline)
         .map_err(|error| fail(format!("wait for it: {error}")))?;
@@ -107,6 +135,16 @@ fn filled_pipe(content: &[u8]) -> io::Result<OwnedFd> {
     Ok(reader)
 }
 
+/// A file that what hooks say is added to.
+fn output(path: Option<&Path>) -> Result<Option<File>, String> {
+    let open = |path: &Path| {
+        let mut options = OpenOptions::new();
+        let opened = options.append(true).create(true).mode(0o600).open(path);
+        opened.map_err(|error| format!("open {} for what it says: {error}", path.display()))
+    };
+    path.map(open).transpose()
+}
+
 /// A hook at work, in a process group of its own.
 struct Running {
     child: Child,
@@ -116,7 +154,13 @@ struct Running {
 }
 
 impl Running {
-    fn spawn(hook: &Hook, input: OwnedFd, bundle: &Path) -> io::Result<Self> {
+    fn spawn(
+        hook: &Hook,
+        input: OwnedFd,
+        bundle: &Path,
+        stdout: Option<File>,
+        stderr: Option<File>,
+    ) -> io::Result<Self> {
         let mut command = Command::new(&hook.path);
         if let Some((name, rest)) = hook.args.split_first() {
             command.arg0(name).args(rest);
@@ -131,8 +175,8 @@ impl Running {
             .current_dir(bundle)
             .process_group(0)
             .stdin(input)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(stdout.map_or_else(Stdio::null, Stdio::from))
+            .stderr(stderr.map_or_else(Stdio::piped, Stdio::from))
             .spawn()?;
         let stderr = child.stderr.take();
         match Self::watch(&child, stderr.as_ref()) {

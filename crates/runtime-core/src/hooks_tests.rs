@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Hook, MAX_OUTPUT};
+use super::{Hook, MAX_OUTPUT, Place};
 use crate::error::Result;
 use crate::state::testing::Scratch;
 
@@ -15,12 +15,45 @@ fn shell(script: &str) -> Hook {
     }
 }
 
+fn place(bundle: &Path) -> Place<'_> {
+    Place {
+        bundle,
+        stdout: None,
+        stderr: None,
+    }
+}
+
 fn run(hook: &Hook, state: &[u8], bundle: &Path) -> Result<()> {
-    super::run("test", hook, state, bundle)
+    super::run("test", hook, state, place(bundle))
 }
 
 fn run_all(hooks: &[Hook], state: &[u8], bundle: &Path) -> Result<()> {
-    super::run_all("test", hooks, state, bundle)
+    super::run_all("test", hooks, state, place(bundle))
+}
+
+#[test]
+fn what_hooks_say_is_added_to_files() {
+    let scratch = Scratch::new();
+    let (stdout, stderr) = (scratch.path().join("out"), scratch.path().join("err"));
+    let place = Place {
+        stdout: Some(&stdout),
+        stderr: Some(&stderr),
+        ..place(scratch.path())
+    };
+    for _ in 0..2 {
+        super::run("test", &shell("echo one; echo two >&2"), b"", place).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&stdout).unwrap(), "one\none\n");
+    assert_eq!(std::fs::read_to_string(&stderr).unwrap(), "two\ntwo\n");
+    let nowhere = Place {
+        stdout: Some(Path::new("/nowhere/at/all")),
+        ..place
+    };
+    let error = super::run("test", &shell("true"), b"", nowhere).unwrap_err();
+    assert!(
+        error.to_string().contains("open /nowhere/at/all"),
+        "{error}"
+    );
 }
 
 fn message(result: Result<()>) -> String {

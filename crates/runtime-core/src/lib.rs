@@ -11,6 +11,7 @@ pub mod features;
 pub mod seccomp;
 pub mod spec;
 
+mod annotations;
 mod birth;
 mod bundle;
 mod cgroup_birth;

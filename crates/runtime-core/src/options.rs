@@ -16,6 +16,8 @@ pub enum CgroupPolicy {
     /// It is made without what can't be had, each of which is among the container's
     /// [warnings](crate::Container::warnings).
     BestEffort,
+    /// It gets none: it stays in its caller's, and its Spec's limits are passed over.
+    None,
 }
 
 /// How a container is made: what is not in its Spec.

@@ -1,7 +1,8 @@
 //! Containers that outlive their maker: known by id, kept in a directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::annotations::{self, PIDFD_RECEIVER};
 use crate::bundle::Bundle;
 use crate::console_socket::ConsoleSocket;
 use crate::container::Container;
@@ -116,9 +117,12 @@ impl Runtime {
         if let Some(rootfs) = &plan.rootfs {
             spawn::check_rootfs(rootfs)?;
         }
+        let annotated = annotations::value(&bundle.spec.annotations, PIDFD_RECEIVER);
+        let pidfd_socket = options.pidfd_socket.as_deref();
+        let pidfd_socket = pidfd_socket.or(annotated.map(Path::new));
         let sockets = Sockets {
             console: ConsoleSocket::connect_to(options.console_socket.as_deref())?,
-            pidfd: ConsoleSocket::connect_to(options.pidfd_socket.as_deref())?,
+            pidfd: ConsoleSocket::connect_to(pidfd_socket)?,
         };
         let filter = self.filter(&plan)?;
         let unit = plan.cgroup.as_ref().and_then(|cgroup| cgroup.unit.as_ref());
@@ -162,6 +166,14 @@ impl Runtime {
             Err(Error::NotFound(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+
+    /// The ids of all containers, sorted.
+    ///
+    /// # Errors
+    /// When the state directory can't be read.
+    pub fn ids(&self) -> Result<Vec<ContainerId>> {
+        self.root.list()
     }
 
     /// What is known of every container, sorted by id; an entry that can't be read is an error of

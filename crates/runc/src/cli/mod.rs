@@ -13,7 +13,7 @@ pub(crate) use help::{general_help, help};
 pub(crate) use man::page;
 pub(crate) use parse::{Help, Matches, Parsed, UsageError, parse};
 
-use crate::context::Context;
+use crate::context::{CGROUP_MANAGERS, Context};
 use crate::failure::Failure;
 
 /// The program's name.
@@ -199,6 +199,11 @@ pub(crate) const GLOBAL_FLAGS: &[Flag] = &[
     Flag::switch(
         "systemd-cgroup",
         "let systemd make the cgroups; cgroupsPath is then slice:prefix:name",
+    ),
+    Flag::choice(
+        "cgroup-manager",
+        &CGROUP_MANAGERS,
+        "who makes the cgroups; disabled: containers stay in their caller's (default: cgroupfs)",
     ),
     Flag::choice(
         "rootless",

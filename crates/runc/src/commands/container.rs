@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use orlop::{Bundle, CgroupPolicy, Container, ContainerId, CreateOptions, Runtime};
+use orlop::{Bundle, Container, ContainerId, CreateOptions, Runtime};
 
 use super::listen_fds::ListenFds;
 use crate::cli::Matches;
@@ -78,9 +78,7 @@ pub(super) fn create_options(
     options.preserve_fds = sockets.count + matches.number("preserve-fds");
     options.env = sockets.env;
     options.systemd_cgroup = context.systemd_cgroup;
-    if context.best_effort {
-        options.cgroup_policy = CgroupPolicy::BestEffort;
-    }
+    options.cgroup_policy = context.cgroup_policy;
     options.no_pivot = matches.is_set("no-pivot");
     options.no_new_keyring = matches.is_set("no-new-keyring");
     Ok(options)

@@ -115,7 +115,7 @@ fn collect() -> Features {
         mount_options: features::mount_options(),
         linux: linux(),
         annotations,
-        potentially_unsafe_config_annotations: vec![features::UNIT_PROPERTY],
+        potentially_unsafe_config_annotations: features::annotations(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `kill`: a signal for a container.
 
-use orlop::Signal;
+use orlop::{Error, Signal};
 
-use super::container;
+use super::{container, matching};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -19,6 +19,7 @@ pub(super) const COMMAND: Command = Command {
         Flag::switch("all", "send it to all processes of the container")
             .short('a')
             .hide(),
+        matching::REGEX,
     ],
     arity: Arity::Between(1, 2),
     passes_on: false,
@@ -26,13 +27,22 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
-    let container = container::load(context, matches)?;
     let signal = match matches.argument(1).filter(|signal| !signal.is_empty()) {
         Some(name) => name
             .parse()
             .map_err(|_| Failure::new(format!("unknown signal {name:?}")))?,
         None => Signal::TERM,
     };
-    container.kill(signal, matches.is_set("all"))?;
+    let all = matches.is_set("all");
+    if matches.is_set("regex") {
+        return matching::each(context, matches, |runtime, id| {
+            // There are stopped ones among many, and there is nothing to be done about them.
+            match runtime.load(id)?.kill(signal, all) {
+                Err(Error::NotRunning(_)) => Ok(()),
+                other => Ok(other?),
+            }
+        });
+    }
+    container::load(context, matches)?.kill(signal, all)?;
     Ok(0)
 }

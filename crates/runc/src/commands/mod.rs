@@ -17,6 +17,7 @@ mod kill;
 mod list;
 mod listen_fds;
 mod manual;
+mod matching;
 mod pause;
 mod plan;
 mod ps;

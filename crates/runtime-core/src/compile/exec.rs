@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use orlop_init::Op;
 
+use super::identity::Groups;
 use super::process::{
     Program, needs_proc, push_console, push_controlling_terminal, push_cwd, push_filter,
     push_limits, push_proc_writes, push_small_limits,
@@ -24,6 +25,8 @@ pub(crate) struct JoinOptions {
     pub(crate) seccomp: Option<Seccomp>,
     pub(crate) id: Option<ContainerId>,
     pub(crate) no_new_keyring: bool,
+    /// Whether the program keeps the caller's additional groups.
+    pub(crate) keep_groups: bool,
     /// As [`Options::unnamed_keyring`](crate::Options).
     pub(crate) unnamed_keyring: bool,
     /// As [`Options::keep_affinity`](crate::Options).
@@ -132,7 +135,12 @@ fn become_process(
     let has_filter = options.seccomp.is_some();
     // Who mapped one group without privilege has given up changing them.
     let denied = in_user_namespace && !may_set_groups && process.user.additional_gids.is_empty();
-    let give_up = identity::push(build, process, host, has_filter, denied)?;
+    let groups = match denied {
+        _ if options.keep_groups => Groups::Kept,
+        true => Groups::Denied,
+        false => Groups::Set,
+    };
+    let give_up = identity::push(build, process, host, has_filter, groups)?;
     build.push(Op::Umask {
         mask: process.user.umask.unwrap_or(0o022),
     });

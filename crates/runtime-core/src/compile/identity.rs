@@ -100,6 +100,17 @@ fn list(bits: u64) -> String {
     set.collect::<Vec<_>>().join(", ")
 }
 
+/// What becomes of the additional groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Groups {
+    /// They are set.
+    Set,
+    /// They can't be set: who mapped one group without privilege has given up changing them.
+    Denied,
+    /// The program keeps its caller's.
+    Kept,
+}
+
 /// Groups, ids, capabilities, no_new_privs: in the order in which each can still be set.
 ///
 /// Returns what gives up the capability that was kept for loading the filter, if one was.
@@ -108,7 +119,7 @@ pub(super) fn push(
     process: &Process,
     host: Option<&Host>,
     has_filter: bool,
-    groups_denied: bool,
+    groups: Groups,
 ) -> Result<Option<Op>> {
     build.at("process.capabilities");
     let wanted = process.capabilities.clone().unwrap_or_default();
@@ -117,7 +128,7 @@ pub(super) fn push(
     build.push(Op::Bounding {
         keep: sets.bounding,
     });
-    push_groups(build, process, groups_denied)?;
+    push_groups(build, process, groups)?;
     build.at("process.user");
     build.push(Op::SetIds {
         uid: process.user.uid,
@@ -135,9 +146,12 @@ pub(super) fn push(
 }
 
 /// The primary group is listed too, so that a set-group-id program does not lose it.
-fn push_groups(build: &mut PlanBuilder, process: &Process, denied: bool) -> Result<()> {
+fn push_groups(build: &mut PlanBuilder, process: &Process, groups: Groups) -> Result<()> {
     build.at("process.user.additionalGids");
-    if denied {
+    if groups == Groups::Kept {
+        return Ok(());
+    }
+    if groups == Groups::Denied {
         if process.user.additional_gids.is_empty() {
             return Ok(());
         }

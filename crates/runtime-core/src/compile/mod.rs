@@ -25,6 +25,7 @@ use orlop_cgroups::Mode;
 use orlop_init::Op;
 use orlop_init::wire::Slot;
 
+use crate::annotations;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::options::Options;
@@ -148,6 +149,9 @@ impl Compiler<'_> {
         self.build.plan.id_maps = self.namespaces.id_maps.clone();
         self.build.plan.hooks = self.spec.hooks.clone().unwrap_or_default();
         self.build.plan.annotations = self.spec.annotations.clone();
+        for warning in annotations::warnings(&self.spec.annotations) {
+            self.build.warn(warning);
+        }
         self.build.plan.cgroup = resources::cgroup(self)?;
         Ok(())
     }

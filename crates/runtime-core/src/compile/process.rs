@@ -4,8 +4,10 @@ use orlop_init::Op;
 use orlop_init::wire::Slot;
 
 use super::Compiler;
+use super::identity::Groups;
 use super::scheduling::{self, push_personality};
 use super::security_labels;
+use crate::annotations;
 use crate::error::Result;
 use crate::names::{self, CAP_SETGID, CAP_SYS_ADMIN};
 use crate::plan::{PlanBuilder, RaisedLimit, Source};
@@ -375,19 +377,14 @@ impl Compiler<'_> {
         let policy = self.linux.memory_policy.as_ref();
         scheduling::push(&mut self.build, self.process, policy)?;
         let has_filter = self.linux.seccomp.is_some();
-        let groups_denied = self.groups_denied();
+        let groups = self.groups();
         let host = if self.namespaces.has_user() {
             None
         } else {
             Some(self.host)
         };
-        self.give_up = super::identity::push(
-            &mut self.build,
-            self.process,
-            host,
-            has_filter,
-            groups_denied,
-        )?;
+        self.give_up =
+            super::identity::push(&mut self.build, self.process, host, has_filter, groups)?;
         push_personality(&mut self.build, self.linux.personality.as_ref())?;
         let mask = self.process.user.umask.unwrap_or(DEFAULT_UMASK);
         self.build.at("process.user.umask");
@@ -402,10 +399,15 @@ impl Compiler<'_> {
     }
 
     /// A caller without privilege may map groups only after it has given up changing them.
-    fn groups_denied(&self) -> bool {
-        self.namespaces.is_new(libc::CLONE_NEWUSER as u32)
+    fn groups(&self) -> Groups {
+        let denied = self.namespaces.is_new(libc::CLONE_NEWUSER as u32)
             && !self.host.has_capability(CAP_SETGID)
             && self.linux.gid_mappings.len() == 1
-            && self.linux.gid_mappings[0].size == 1
+            && self.linux.gid_mappings[0].size == 1;
+        match denied {
+            _ if annotations::keep_groups(&self.spec.annotations) => Groups::Kept,
+            true => Groups::Denied,
+            false => Groups::Set,
+        }
     }
 }

@@ -25,17 +25,14 @@ pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> 
     let host = compiler.host;
     let confined = !host.is_privileged() || host.in_user_namespace;
     let asked = compiler.linux.resources.as_ref();
-    let mut limits = match (&compiler.options.limits, asked) {
-        (Some(limits), _) => limits.clone(),
-        (None, None) => Limits::default(),
-        (None, Some(asked)) => {
-            let converted = limits::convert(asked, host.cgroups.mode())?;
-            for warning in converted.passed_over {
-                compiler.build.warn(warning);
-            }
-            converted.limits
+    if compiler.options.cgroup_policy == CgroupPolicy::None {
+        if asked.is_some_and(|asked| *asked != spec::Resources::default()) {
+            let passed_over = "linux.resources is passed over: the container gets no cgroup";
+            compiler.build.warn(passed_over);
         }
-    };
+        return Ok(None);
+    }
+    let mut limits = wanted_limits(compiler)?;
     let path = compiler.linux.cgroups_path.as_deref().unwrap_or_default();
     let has_limits = limits != Limits::default();
     let options = compiler.options;
@@ -83,6 +80,22 @@ pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> 
         owner: owner(compiler),
         unit: None,
     }))
+}
+
+/// The limits that the caller gives, or else those of the Spec.
+fn wanted_limits(compiler: &mut Compiler<'_>) -> Result<Limits> {
+    let asked = compiler.linux.resources.as_ref();
+    match (&compiler.options.limits, asked) {
+        (Some(limits), _) => Ok(limits.clone()),
+        (None, None) => Ok(Limits::default()),
+        (None, Some(asked)) => {
+            let converted = limits::convert(asked, compiler.host.cgroups.mode())?;
+            for warning in converted.passed_over {
+                compiler.build.warn(warning);
+            }
+            Ok(converted.limits)
+        }
+    }
 }
 
 fn as_unit(

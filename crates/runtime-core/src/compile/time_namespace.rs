@@ -5,11 +5,15 @@ use std::fmt::Write as _;
 use orlop_init::Op;
 
 use super::Compiler;
+use crate::annotations::{self, TIME_OFFSETS};
 use crate::error::{Error, Result};
 use crate::names::CLONE_NEWTIME;
 
 /// The clocks that a time namespace has (`time_namespaces(7)`).
 const CLOCKS: [&str; 2] = ["boottime", "monotonic"];
+
+/// The same as numbers, `CLOCK_BOOTTIME` and `CLOCK_MONOTONIC`.
+const CLOCK_NUMBERS: [&str; 2] = ["7", "1"];
 
 const NANOSECONDS: u32 = 1_000_000_000;
 
@@ -22,14 +26,21 @@ impl Compiler<'_> {
             self.build.push(Op::TimeNamespace { offsets });
             self.build.at_none();
         } else if !offsets.is_empty() {
-            let message = "need a new time namespace in linux.namespaces";
-            return Err(Error::invalid("linux.timeOffsets", message));
+            let message = "needs a new time namespace in linux.namespaces";
+            let field = match annotations::value(&self.spec.annotations, TIME_OFFSETS) {
+                Some(_) => format!("annotations.{TIME_OFFSETS}"),
+                None => "linux.timeOffsets".to_owned(),
+            };
+            return Err(Error::invalid(field, message));
         }
         Ok(())
     }
 
     /// As `/proc/self/timens_offsets` takes them.
     fn offsets(&self) -> Result<String> {
+        if let Some(text) = annotations::value(&self.spec.annotations, TIME_OFFSETS) {
+            return annotated_offsets(text);
+        }
         let mut lines = String::new();
         for (clock, offset) in &self.linux.time_offsets {
             let field = format!("linux.timeOffsets.{clock}");
@@ -46,4 +57,30 @@ impl Compiler<'_> {
         }
         Ok(lines)
     }
+}
+
+/// `CLOCK SECONDS NANOSECONDS`, a line for each clock.
+fn annotated_offsets(text: &str) -> Result<String> {
+    let invalid = |line: &str| {
+        let message = format!("{line:?} is not CLOCK SECONDS NANOSECONDS");
+        Error::invalid(format!("annotations.{TIME_OFFSETS}"), message)
+    };
+    let mut lines = String::new();
+    for line in text.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [clock, seconds, nanoseconds] = words[..] else {
+            return Err(invalid(line));
+        };
+        let is_clock = CLOCKS.contains(&clock) || CLOCK_NUMBERS.contains(&clock);
+        let is_time = seconds.parse::<i64>().is_ok()
+            && nanoseconds
+                .parse::<u32>()
+                .is_ok_and(|nanoseconds| nanoseconds < NANOSECONDS);
+        if !is_clock || !is_time {
+            return Err(invalid(line));
+        }
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{clock} {seconds} {nanoseconds}");
+    }
+    Ok(lines)
 }

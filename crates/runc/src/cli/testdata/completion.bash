@@ -4,7 +4,7 @@ _orlop_runc() {
     local command= i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            --log|--log-format|--root|--rootless) ((i++)) ;;
+            --log|--log-format|--root|--cgroup-manager|--rootless) ((i++)) ;;
             -*) ;;
             *) command=${COMP_WORDS[i]}; break ;;
         esac
@@ -13,6 +13,7 @@ _orlop_runc() {
         :--log) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         :--log-format) COMPREPLY=(); return ;;
         :--root) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        :--cgroup-manager) COMPREPLY=($(compgen -W 'cgroupfs systemd disabled' -- "$word")); return ;;
         :--rootless) COMPREPLY=($(compgen -W 'true false auto' -- "$word")); return ;;
         create:-b|create:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         create:--console-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -64,7 +65,7 @@ _orlop_runc() {
         doctor:-f|doctor:--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     esac
     case $command:$word in
-        :-*) COMPREPLY=($(compgen -W '--debug --log --log-format --root --systemd-cgroup --rootless -h --help -v --version' -- "$word")) ;;
+        :-*) COMPREPLY=($(compgen -W '--debug --log --log-format --root --systemd-cgroup --cgroup-manager --rootless -h --help -v --version' -- "$word")) ;;
         :*) COMPREPLY=($(compgen -W 'create start run exec state list ps events kill pause resume update delete spec plan features doctor completion man' -- "$word")) ;;
         create:-*) COMPREPLY=($(compgen -W '-b --bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
         start:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
@@ -79,7 +80,7 @@ _orlop_runc() {
         ps:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         events:-*) COMPREPLY=($(compgen -W '--interval --stats -h --help' -- "$word")) ;;
         events:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
-        kill:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
+        kill:-*) COMPREPLY=($(compgen -W '-r --regex -h --help' -- "$word")) ;;
         kill:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         pause:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         pause:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
@@ -87,7 +88,7 @@ _orlop_runc() {
         resume:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         update:-*) COMPREPLY=($(compgen -W '-r --resources --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --cpu-idle --memory --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema -h --help' -- "$word")) ;;
         update:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
-        delete:-*) COMPREPLY=($(compgen -W '-f --force -h --help' -- "$word")) ;;
+        delete:-*) COMPREPLY=($(compgen -W '-f --force -r --regex -h --help' -- "$word")) ;;
         delete:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         spec:-*) COMPREPLY=($(compgen -W '-b --bundle --rootless -h --help' -- "$word")) ;;
         plan:-*) COMPREPLY=($(compgen -W '-b --bundle -f --format --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;

@@ -8,6 +8,7 @@ _orlop_runc() {
         '--log-format[the log'\''s format\: text or json (default\: text)]:FORMAT:' \
         '--root[keep the state of containers here, preferably in a tmpfs]:DIR:_files' \
         '--systemd-cgroup[let systemd make the cgroups; cgroupsPath is then slice\:prefix\:name]' \
+        '--cgroup-manager[who makes the cgroups; disabled\: containers stay in their caller'\''s (default\: cgroupfs)]:value:(cgroupfs systemd disabled)' \
         '--rootless[true\: go on without what can'\''t be had of cgroups, and say so (default\: auto)]:value:(true false auto)' \
         '-h[show help]' \
         '--help[show help]' \
@@ -134,6 +135,8 @@ _orlop_runc() {
         '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
         kill)
             _arguments \
+        '-r[ID is a regular expression\: do it to every container with an id in which that is found]' \
+        '--regex[ID is a regular expression\: do it to every container with an id in which that is found]' \
         '-h[show help]' \
         '--help[show help]' \
         '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
@@ -174,6 +177,8 @@ _orlop_runc() {
             _arguments \
         '-f[kill the container first, with SIGKILL]' \
         '--force[kill the container first, with SIGKILL]' \
+        '-r[ID is a regular expression\: do it to every container with an id in which that is found]' \
+        '--regex[ID is a regular expression\: do it to every container with an id in which that is found]' \
         '-h[show help]' \
         '--help[show help]' \
         '1:container:($(orlop-runc list -q 2>/dev/null))' ;;

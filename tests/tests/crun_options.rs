@@ -1,0 +1,158 @@
+//! What crun has beyond runc, and its callers use: `--regex`, `--cgroup-manager`, `run.oci.*`.
+
+use orlop_tests::{Bundle, Fixture, test_name};
+use serde_json::json;
+use std::fs;
+
+fn sleeper(fixture: &Fixture) -> Bundle {
+    fixture.bundle().args(&["sleep", "60"])
+}
+
+#[test]
+fn a_regular_expression_stands_for_many_containers() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = sleeper(&fixture).written();
+    let [one, two, other] = [(); 3].map(|()| fixture.container(&bundle));
+    for container in [&one, &two, &other] {
+        container.create().ok();
+        container.start().ok();
+    }
+    let both = format!("^({}|{})$", one.id(), two.id());
+    let call = |verb: &str, options: &[&str]| fixture.runtime().command(verb).args(options).run();
+    call("kill", &["--regex", &both, "KILL"]).ok();
+    one.wait_for("stopped");
+    two.wait_for("stopped");
+    assert_eq!(other.status(), "running");
+    // Again: they are gone already.
+    call("kill", &["-r", &both, "KILL"]).ok();
+    let all = format!("{}$", other.id());
+    let output = call("delete", &["-r", &all]);
+    assert_eq!(output.code(), 1, "{output}");
+    output.says("not stopped");
+    call("delete", &["-r", &both]).ok();
+    assert_eq!(one.state()["status"], json!(null));
+    call("delete", &["--regex", "--force", &all]).ok();
+    let output = call("kill", &["--regex", "(", "KILL"]);
+    assert_eq!(output.code(), 1);
+    output.says("invalid regular expression \"(\"");
+    fixture.assert_clean();
+}
+
+#[test]
+fn a_container_may_do_without_a_cgroup() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = sleeper(&fixture)
+        .set("/linux/resources", json!({ "pids": { "limit": 5 } }))
+        .written();
+    let container = fixture.container(&bundle);
+    let create = || {
+        container
+            .call("create")
+            .global("--cgroup-manager")
+            .global("disabled")
+    };
+    create()
+        .run()
+        .ok()
+        .says("linux.resources is passed over: the container gets no cgroup");
+    let pid = container.pid();
+    let cgroups = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    assert_eq!(cgroups(&pid.to_string()), cgroups("self"));
+    container.start().ok();
+    assert_eq!(container.exec(&["echo", "hi"]).ok().stdout, "hi\n");
+    container.delete_force().ok();
+    let call = fixture.runtime().command("list");
+    let output = call.global("--cgroup-manager").global("none").run();
+    assert_eq!(output.code(), 1);
+    output.says("invalid value \"none\" for --cgroup-manager: cgroupfs, systemd, disabled");
+    fixture.assert_clean();
+}
+
+#[test]
+fn annotations_say_where_hooks_write() {
+    let fixture = Fixture::new(test_name!());
+    let (out, err) = (fixture.file("out"), fixture.file("err"));
+    let hook = |word: &str| {
+        let script = format!("echo {word}; echo {word} >&2");
+        json!([{ "path": "/bin/sh", "args": ["sh", "-c", script] }])
+    };
+    let bundle = fixture
+        .bundle()
+        .set("/hooks/createRuntime", hook("made"))
+        .set("/hooks/poststart", hook("started"))
+        .set("/hooks/poststop", hook("gone"))
+        .set(
+            "/annotations",
+            json!({ "run.oci.hooks.stdout": out, "run.oci.hooks.stderr": err }),
+        );
+    fixture.container(&bundle.written()).run().ok();
+    for file in [out, err] {
+        let said = fs::read_to_string(file).unwrap();
+        assert_eq!(said, "made\nstarted\ngone\n");
+    }
+    fixture.assert_clean();
+}
+
+#[test]
+fn a_container_may_keep_its_callers_groups() {
+    let fixture = Fixture::new(test_name!());
+    let groups = |annotations: serde_json::Value| {
+        let bundle = fixture.bundle().args(&["id", "-G"]);
+        let bundle = bundle.set("/annotations", annotations).written();
+        let container = fixture.container(&bundle);
+        let program = fixture.runtime().program();
+        let root = fixture.runtime().root();
+        let words = [
+            "--groups=0,4711",
+            program.to_str().unwrap(),
+            "--root",
+            root.to_str().unwrap(),
+            "run",
+            "--bundle",
+            bundle.path().to_str().unwrap(),
+            container.id(),
+        ];
+        let mut command = std::process::Command::new("setpriv");
+        let output = command.args(words).output().expect("run setpriv");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(groups(json!({})), "0");
+    let kept = groups(json!({ "run.oci.keep_original_groups": "1" }));
+    assert_eq!(kept, "0 4711");
+    fixture.assert_clean();
+}
+
+#[test]
+fn an_annotation_moves_a_containers_clocks() {
+    let fixture = Fixture::new(test_name!());
+    let with = |offsets: &str| {
+        fixture
+            .bundle()
+            .args(&["cat", "/proc/self/timens_offsets"])
+            .set("/annotations", json!({ "run.oci.timens_offset": offsets }))
+    };
+    let bundle = with("7 86400 5").set("/linux/namespaces/-", json!({ "type": "time" }));
+    let output = fixture.container(&bundle.written()).run().ok();
+    let words: Vec<_> = output.stdout.split_whitespace().collect();
+    assert_eq!(words, ["monotonic", "0", "0", "boottime", "86400", "5"]);
+    for wrong in ["7 86400", "3 1 1", "7 1 1000000000"] {
+        let output = fixture.container(&with(wrong).written()).create();
+        output.fails_naming(&["annotations.run.oci.timens_offset", wrong]);
+    }
+    let output = fixture.container(&with("7 1 1").written()).create();
+    output.fails_naming(&["annotations.run.oci.timens_offset", "time namespace"]);
+    fixture.assert_clean();
+}
+
+#[test]
+fn annotations_that_do_nothing_are_said() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture
+        .bundle()
+        .args(&["true"])
+        .set("/annotations", json!({ "run.oci.handler": "krun" }));
+    let output = fixture.container(&bundle.written()).run().ok();
+    output.says("annotations.run.oci.handler is passed over");
+    fixture.assert_clean();
+}
