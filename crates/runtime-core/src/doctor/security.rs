@@ -46,27 +46,19 @@ fn filters(actions: Option<&str>, library: Option<Option<String>>) -> Finding {
 
 fn security_modules(modules: Option<&str>, apparmor: bool, selinux_enforces: bool) -> Finding {
     let check = "security.modules";
-    if selinux_enforces && !features::SELINUX {
-        return Finding::warn(
-            check,
-            "SELinux enforces, and labels are not supported yet: containers that ask for one are refused",
-            "switch labels off in the caller (Podman: --security-opt label=disable)",
-        );
-    }
     let apparmor = if apparmor {
         "AppArmor profiles apply"
     } else {
         "AppArmor is off"
     };
-    match modules {
-        Some(modules) if !modules.is_empty() => {
-            Finding::ok(check, format!("{modules}; {apparmor}"))
-        }
-        _ => Finding::ok(
-            check,
-            format!("the list of modules can't be read; {apparmor}"),
-        ),
-    }
+    let selinux = if selinux_enforces {
+        "SELinux enforces labels"
+    } else {
+        "SELinux enforces nothing"
+    };
+    let modules = modules.filter(|modules| !modules.is_empty());
+    let modules = modules.unwrap_or("the list of modules can't be read");
+    Finding::ok(check, format!("{modules}; {apparmor}; {selinux}"))
 }
 
 #[cfg(test)]
@@ -87,15 +79,17 @@ mod tests {
     }
 
     #[test]
-    fn enforced_labels_are_a_matter_of_support() {
+    fn what_enforces_is_said() {
+        let finding = security_modules(Some("selinux"), false, true);
+        assert_eq!(finding.level, Level::Ok);
         assert_eq!(
-            security_modules(Some("selinux"), false, true).level,
-            Level::Warn
+            finding.message,
+            "selinux; AppArmor is off; SELinux enforces labels"
         );
+        let finding = security_modules(None, true, false);
         assert_eq!(
-            security_modules(Some("apparmor"), true, false).level,
-            Level::Ok
+            finding.message,
+            "the list of modules can't be read; AppArmor profiles apply; SELinux enforces nothing"
         );
-        assert_eq!(security_modules(None, false, false).level, Level::Ok);
     }
 }
