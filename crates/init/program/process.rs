@@ -25,7 +25,7 @@ pub fn step(state: &mut State, op: Op) -> Step {
         }
         Op::Dup { from, to } => Ok(sys::dup_to(slots.get(from)?, Fd(to as i32), false)?),
         Op::NewSession {} => Ok(sys::setsid()?),
-        Op::JoinCgroup { path } => join_cgroup(image.str(path)?),
+        Op::JoinCgroup { path } | Op::JoinResctrl { path } => join_cgroup(image.str(path)?),
         Op::LoopbackUp {} => Ok(sys::loopback_up()?),
         Op::Unshare { flags } => Ok(sys::unshare(flags)?),
         Op::SetNs { fd, flags } => Ok(sys::setns(slots.get(fd)?, flags)?),

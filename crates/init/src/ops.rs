@@ -475,6 +475,11 @@ ops! {
     }
     /// Lets the caller move network devices into the network namespace, and waits for it.
     66 NeedDevices {}
+    /// Moves this process into a group of the resctrl file system by writing `0` to its `tasks` file.
+    67 JoinResctrl {
+        /// The file, on the host.
+        path: Str,
+    }
     /// Reports that all is set up, and waits until the caller has recorded it.
     46 Ready {}
     /// Waits at the start gate for `start`, whose connection then takes the control socket's place.

@@ -22,7 +22,7 @@ use crate::spawn::{self, Child, Started, TakeListener};
 use crate::spec::{Hook, Process, Spec};
 use crate::state::{CgroupPlace, ContainerDir, LockedDir, OciState, Phase, State, Status};
 use crate::sub_cgroup::SubCgroup;
-use crate::{exec, freeze, gate, hooks, unit};
+use crate::{exec, freeze, gate, hooks, resctrl, unit};
 
 /// How long a command waits for another one on the same container.
 pub(crate) const LOCK_LIMIT: Duration = Duration::from_secs(30);
@@ -491,6 +491,7 @@ fn remove(dir: LockedDir, state: &State) -> Result<Vec<String>> {
             cgroup.destroy()?;
         }
     }
+    resctrl::remove(&state.resctrl)?;
     let poststop = if state.late_hooks {
         poststop_hooks(&dir)
     } else {

@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::options::CgroupPolicy;
 use crate::plan::Plan;
 use crate::process_id::ProcessId;
+use crate::resctrl::{self, Resctrl, ResctrlPlace};
 use crate::runtime::CreateOptions;
 use crate::seccomp::Filter;
 use crate::seccomp_agent::SeccompAgent;
@@ -55,6 +56,7 @@ pub(crate) fn run(
     let mut creation = Creation {
         dir: Some(claim.record(&state)?),
         cgroup: None,
+        resctrl: state.resctrl.clone(),
         unit,
         holder: None,
         left_out: Vec::new(),
@@ -113,6 +115,8 @@ impl Making<'_> {
         state.late_hooks = !(hooks.start_container.is_empty()
             && hooks.poststart.is_empty()
             && hooks.poststop.is_empty());
+        let resctrl = plan.resctrl.as_ref();
+        state.resctrl = resctrl.map(Resctrl::places).unwrap_or_default();
         state.seccomp_agent = SeccompAgent::of(plan.seccomp.as_ref()).is_some();
         if let Some(cgroup) = &plan.cgroup {
             state.cgroup = cgroup_birth::places(match unit {
@@ -157,6 +161,7 @@ impl Made {
             return Err(Error::NotFound(state.id));
         };
         creation.cgroup = None;
+        creation.resctrl.clear();
         let mut warnings = plan.warnings().to_vec();
         warnings.append(&mut creation.left_out);
         let waiting = if gate {
@@ -174,6 +179,7 @@ impl Made {
 struct Creation {
     dir: Option<LockedDir>,
     cgroup: Option<Cgroup>,
+    resctrl: Vec<ResctrlPlace>,
     unit: Option<unit::Prepared>,
     /// What keeps the unit alive until the container is in it.
     holder: Option<unit::Holder>,
@@ -201,6 +207,9 @@ impl Creation {
             }
         };
         let plan = reduced.as_ref().unwrap_or(making.plan);
+        if let Some(resctrl) = &plan.resctrl {
+            resctrl.make()?;
+        }
         let listener = if options.gate {
             Some(gate::listen(self.dir()?.as_fd())?)
         } else {
@@ -328,6 +337,7 @@ impl Drop for Creation {
             }
             let _ = cgroup.destroy();
         }
+        let _ = resctrl::remove(&self.resctrl);
         if let Some(dir) = self.dir.take() {
             let _ = dir.remove();
         }

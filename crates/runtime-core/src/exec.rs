@@ -127,6 +127,7 @@ fn join_options(container: &Container, places: &[CgroupPlace]) -> Result<JoinOpt
         keep_groups: annotations::keep_groups(&state.annotations),
         unnamed_keyring: false,
         keep_affinity: false,
+        resctrl: state.resctrl.clone(),
         memory_policy: linux.and_then(|linux| linux.memory_policy.clone()),
         personality: linux.and_then(|linux| linux.personality.clone()),
         stdio: [None; 3],

@@ -26,6 +26,24 @@ pub fn annotations() -> Vec<&'static str> {
 /// Whether mounts may have id maps of their own.
 pub const IDMAPPED_MOUNTS: bool = true;
 
+/// Whether network devices can be moved into a container.
+pub const NET_DEVICES: bool = true;
+
+/// Whether `linux.intelRdt` is honoured: classes, schemata, monitoring.
+pub const INTEL_RDT: bool = true;
+
+/// The modes of memory policies, in the kernel's order.
+#[must_use]
+pub fn memory_modes() -> Vec<&'static str> {
+    names::MEMORY_MODES.iter().map(|(name, _)| *name).collect()
+}
+
+/// The flags of memory policies.
+#[must_use]
+pub fn memory_flags() -> Vec<&'static str> {
+    names::MEMORY_FLAGS.iter().map(|(name, _)| *name).collect()
+}
+
 /// The mount options that are understood, sorted. Others go to the file system as they are.
 #[must_use]
 pub fn mount_options() -> Vec<String> {

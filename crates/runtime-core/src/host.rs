@@ -1,9 +1,12 @@
 //! Facts about the host and the caller that decide how a Plan looks.
 
+use std::path::PathBuf;
+
 use orlop_cgroups::Layout;
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::error::Result;
+use crate::resctrl;
 use crate::spec::{Process, Spec};
 use crate::sys;
 
@@ -19,6 +22,8 @@ pub struct Host {
     pub(crate) in_user_namespace: bool,
     pub(crate) apparmor: bool,
     pub(crate) selinux: bool,
+    /// Where the resctrl file system is mounted.
+    pub(crate) resctrl: Option<PathBuf>,
 }
 
 impl Host {
@@ -30,6 +35,7 @@ impl Host {
         Ok(Self {
             apparmor: apparmor_is_enabled(),
             selinux: selinux_is_enabled(),
+            resctrl: resctrl::mount_point(),
             ..Self::probe_kernel(Layout::probe()?)?
         })
     }
@@ -44,6 +50,11 @@ impl Host {
             .and_then(|linux| linux.mount_label.as_ref());
         let labelled = is_set(mounts) || spec.process.as_ref().is_some_and(labelled);
         host.selinux = labelled && selinux_is_enabled();
+        let rdt = spec
+            .linux
+            .as_ref()
+            .and_then(|linux| linux.intel_rdt.as_ref());
+        host.resctrl = rdt.and_then(|_| resctrl::mount_point());
         Ok(host)
     }
 
@@ -65,6 +76,7 @@ impl Host {
             in_user_namespace: in_user_namespace(),
             apparmor: false,
             selinux: false,
+            resctrl: None,
         })
     }
 
@@ -81,6 +93,7 @@ impl Host {
             in_user_namespace: false,
             apparmor: false,
             selinux: false,
+            resctrl: None,
         }
     }
 
@@ -98,6 +111,13 @@ impl Host {
     pub fn with_security_modules(mut self, apparmor: bool, selinux: bool) -> Self {
         self.apparmor = apparmor;
         self.selinux = selinux;
+        self
+    }
+
+    /// The same host with the resctrl file system mounted there.
+    #[must_use]
+    pub fn with_resctrl(mut self, at: impl Into<PathBuf>) -> Self {
+        self.resctrl = Some(at.into());
         self
     }
 

@@ -42,6 +42,7 @@ mod pid_file;
 mod plan;
 mod poll;
 mod process_id;
+mod resctrl;
 mod runtime;
 mod seccomp_agent;
 mod signal;

@@ -157,6 +157,15 @@ fn cases() -> Vec<(&'static str, Value)> {
             ),
         ),
         (
+            "intel-rdt",
+            json!({ "linux": { "intelRdt": { "l3CacheSchema": "L3:0=f\nMB:0=1",
+                "memBwSchema": "MB:0=50", "enableMonitoring": true } } }),
+        ),
+        (
+            "intel-rdt-of-a-class",
+            json!({ "linux": { "intelRdt": { "closID": "gold" } } }),
+        ),
+        (
             "net-devices",
             and(
                 namespaces(&["network"]),
@@ -206,6 +215,10 @@ fn refusals() -> Vec<(Value, &'static str)> {
         (
             json!({ "linux": { "memoryPolicy": { "mode": "MPOL_BIND" } } }),
             "linux.memoryPolicy: nodes: MPOL_BIND needs some",
+        ),
+        (
+            json!({ "linux": { "intelRdt": {} } }),
+            "linux.intelRdt: no resctrl file system is mounted on this host (mount -t resctrl resctrl /sys/fs/resctrl; the CPU has to have it)",
         ),
         (
             json!({ "linux": { "netDevices": { "eth1": {} } } }),
@@ -267,7 +280,9 @@ fn plans_are_as_written() {
     let bless = std::env::var_os("ORLOP_BLESS").is_some();
     let mut different = Vec::new();
     for (name, patch) in cases() {
-        let host = host().with_security_modules(true, true);
+        let host = host()
+            .with_security_modules(true, true)
+            .with_resctrl("/sys/fs/resctrl");
         let plan = compile_on(&patch, &host).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut text = plan.text().to_string();
         for warning in plan.warnings() {

@@ -62,7 +62,8 @@ struct Linux {
     seccomp: Seccomp,
     apparmor: Enabled,
     selinux: Enabled,
-    intel_rdt: Enabled,
+    intel_rdt: IntelRdt,
+    memory_policy: MemoryPolicy,
     mount_extensions: MountExtensions,
     net_devices: Enabled,
 }
@@ -86,6 +87,19 @@ struct Seccomp {
     archs: Vec<&'static str>,
     known_flags: Vec<&'static str>,
     supported_flags: Vec<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct IntelRdt {
+    enabled: bool,
+    schemata: bool,
+    monitoring: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct MemoryPolicy {
+    modes: Vec<&'static str>,
+    flags: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -144,13 +158,23 @@ fn linux() -> Linux {
         selinux: Enabled {
             enabled: features::SELINUX,
         },
-        intel_rdt: Enabled { enabled: false },
+        intel_rdt: IntelRdt {
+            enabled: features::INTEL_RDT,
+            schemata: features::INTEL_RDT,
+            monitoring: features::INTEL_RDT,
+        },
+        memory_policy: MemoryPolicy {
+            modes: features::memory_modes(),
+            flags: features::memory_flags(),
+        },
         mount_extensions: MountExtensions {
             idmap: Enabled {
                 enabled: features::IDMAPPED_MOUNTS,
             },
         },
-        net_devices: Enabled { enabled: false },
+        net_devices: Enabled {
+            enabled: features::NET_DEVICES,
+        },
     }
 }
 

@@ -9,12 +9,13 @@ use super::process::{
     Program, needs_proc, push_console, push_controlling_terminal, push_cwd, push_filter,
     push_limits, push_proc_writes, push_small_limits,
 };
-use super::{identity, push_joins, scheduling, security_labels};
+use super::{identity, intel_rdt, push_joins, scheduling, security_labels};
 use crate::error::Result;
 use crate::host::Host;
 use crate::id::ContainerId;
 use crate::names::CAP_SETGID;
 use crate::plan::{Plan, PlanBuilder, Source};
+use crate::resctrl::ResctrlPlace;
 use crate::spec::{MemoryPolicy, Personality, Process, Seccomp};
 
 /// What is entered: the container's namespaces and filter.
@@ -31,6 +32,7 @@ pub(crate) struct JoinOptions {
     pub(crate) unnamed_keyring: bool,
     /// As [`Options::keep_affinity`](crate::Options).
     pub(crate) keep_affinity: bool,
+    pub(crate) resctrl: Vec<ResctrlPlace>,
     pub(crate) memory_policy: Option<MemoryPolicy>,
     pub(crate) personality: Option<Personality>,
     pub(crate) stdio: [Option<usize>; 3],
@@ -71,6 +73,7 @@ impl Plan {
             }
         }
         scheduling::push_initial_affinity(&mut build, process, options.cgroup.is_empty())?;
+        intel_rdt::push_joins(&mut build, &options.resctrl)?;
         push_joins(&mut build, &options.cgroup)?;
         if !options.keep_affinity {
             scheduling::push_final_affinity(&mut build, process)?;

@@ -3,6 +3,7 @@
 
 mod exec;
 mod identity;
+mod intel_rdt;
 mod limits;
 mod mount_kinds;
 mod mount_options;
@@ -17,7 +18,7 @@ mod security_labels;
 mod sysctl;
 mod time_namespace;
 mod unit;
-mod unsupported;
+mod version;
 
 use std::path::PathBuf;
 
@@ -64,7 +65,7 @@ impl Plan {
     /// [`Error::Invalid`] for a field that makes no sense, [`Error::Unsupported`] for one that is not
     /// honoured yet; both name the field.
     pub fn compile(spec: &Spec, options: &Options, host: &Host) -> Result<Self> {
-        unsupported::refuse(spec)?;
+        version::refuse_newer(spec)?;
         let process = spec
             .process
             .as_ref()
@@ -105,6 +106,7 @@ impl Compiler<'_> {
         self.describe_container()?;
         self.build.push(Op::ResetSignals {});
         self.stdio()?;
+        self.intel_rdt()?;
         if !self.namespaces.leave_cgroups_in_reach() {
             self.join_cgroup()?;
         }

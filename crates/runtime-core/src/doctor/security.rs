@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Finding, line_of};
-use crate::{features, seccomp};
+use crate::seccomp;
 
 pub(super) fn findings() -> Vec<Finding> {
     let actions = line_of("/proc/sys/kernel/seccomp/actions_avail");

@@ -31,6 +31,7 @@ impl PlanBuilder {
                 id_maps: None,
                 net_devices: Vec::new(),
                 cgroup: None,
+                resctrl: None,
                 seccomp: None,
                 hooks: spec::Hooks::default(),
                 rootfs: None,

@@ -73,6 +73,7 @@ impl Plan {
                     self.describe_slot(fd)
                 )
             }
+            Op::JoinResctrl { path } => format!("join the resctrl group by {}", text(path)),
             Op::JoinCgroup { path } => format!("join the cgroup by {}", text(path)),
             Op::SessionKeyring { name } => format!("join session keyring {}", text(name)),
             Op::Scheduler { policy, .. } => {

@@ -17,6 +17,7 @@ use orlop_cgroups::{CgroupPath, Limits};
 use orlop_init::Op;
 use orlop_init::wire::{Header, List, MAGIC, Sink, Slot, Str, VERSION};
 
+use crate::resctrl::Resctrl;
 use crate::seccomp::Filter;
 use crate::spec;
 
@@ -49,6 +50,7 @@ pub struct Plan {
     pub(crate) id_maps: Option<IdMaps>,
     pub(crate) net_devices: Vec<MovedDevice>,
     pub(crate) cgroup: Option<CgroupPlan>,
+    pub(crate) resctrl: Option<Resctrl>,
     pub(crate) seccomp: Option<spec::Seccomp>,
     pub(crate) hooks: spec::Hooks,
     pub(crate) rootfs: Option<PathBuf>,

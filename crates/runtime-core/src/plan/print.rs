@@ -29,6 +29,9 @@ impl fmt::Display for PlanText<'_> {
         for (slot, source) in plan.sources.iter().enumerate() {
             writeln!(f, "open %{slot} {}", source_text(source))?;
         }
+        if let Some(resctrl) = &plan.resctrl {
+            writeln!(f, "resctrl {}", resctrl.group.display())?;
+        }
         for device in &plan.net_devices {
             writeln!(f, "move device {} as {}", device.name, device.new_name)?;
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error, Result};
 use crate::id::ContainerId;
 use crate::process_id::ProcessId;
+use crate::resctrl::ResctrlPlace;
 use crate::time::rfc3339;
 use crate::unit::UnitRecord;
 
@@ -79,6 +80,9 @@ pub(crate) struct State {
     /// Directories in cgroup file systems.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) cgroup: Vec<CgroupPlace>,
+    /// Groups of the resctrl file system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) resctrl: Vec<ResctrlPlace>,
     /// `CLONE_NEW*` of the namespaces that were made for the container.
     #[serde(default)]
     pub(crate) new_namespaces: u32,
@@ -126,6 +130,7 @@ impl State {
             boot_id: boot_id()?.to_owned(),
             init_file: None,
             cgroup: Vec::new(),
+            resctrl: Vec::new(),
             new_namespaces: 0,
             joined_namespaces: 0,
             session_keyring: false,
@@ -179,7 +184,9 @@ impl State {
         if state.phase == Phase::Created && state.process.is_none() {
             return Err(state_error(path, "it says created, and names no process"));
         }
-        if state.cgroup.iter().any(|place| !is_plain(&place.path)) {
+        let groups = state.resctrl.iter().map(|place| &place.path);
+        let mut paths = state.cgroup.iter().map(|place| &place.path).chain(groups);
+        if paths.any(|path| !is_plain(path)) {
             return Err(state_error(
                 path,
                 "cgroup: a path is not absolute, or has .. in it",
