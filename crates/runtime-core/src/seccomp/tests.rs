@@ -328,8 +328,14 @@ fn names_without_meaning_are_refused_with_their_place() {
             r#"linux.seccomp.flags[0]: unknown flag "F""#,
         ),
         (
-            format!(r#"{allow},"listenerPath":"/run/a"}}"#),
-            "linux.seccomp.listenerPath: a notification agent is not supported yet",
+            format!(r#"{allow},"syscalls":[{{"names":["read"],"action":"SCMP_ACT_NOTIFY"}}]}}"#),
+            "linux.seccomp.listenerPath: missing; SCMP_ACT_NOTIFY needs somebody to notify",
+        ),
+        (
+            format!(
+                r#"{allow},"listenerPath":"/a","syscalls":[{{"names":["read","write"],"action":"SCMP_ACT_NOTIFY"}}]}}"#
+            ),
+            "linux.seccomp.syscalls[0].names[1]: SCMP_ACT_NOTIFY cannot be used for write",
         ),
         (
             format!(r#"{allow},"syscalls":[{{"names":["read",""],"action":"SCMP_ACT_KILL"}}]}}"#),
