@@ -119,3 +119,54 @@ fn a_failing_poststop_hook_does_not_keep_the_container() {
     );
     fixture.assert_clean();
 }
+
+/// A configuration in which this hook fails, and a poststop hook leaves a note.
+fn failing(fixture: &Fixture, kind: &str, note: &Path) -> orlop_tests::Container {
+    let path = if kind == "startContainer" {
+        "/bin/false"
+    } else {
+        "/usr/bin/false"
+    };
+    let mut hooks = json!({
+        "poststop": [{ "path": "/usr/bin/touch", "args": ["touch", note.to_str().expect("ASCII")] }]
+    });
+    hooks[kind] = json!([{ "path": path }]);
+    let bundle = fixture.bundle().set("/hooks", hooks);
+    fixture.container(&bundle.args(&["sleep", "60"]).written())
+}
+
+#[test]
+fn a_failing_hook_at_creation_takes_all_of_it_back() {
+    for kind in ["prestart", "createRuntime", "createContainer"] {
+        let fixture = Fixture::new(test_name!());
+        let note = fixture.file("note");
+        let container = failing(&fixture, kind, &note);
+        container
+            .create()
+            .fails_naming(&[kind, "false", "status 1"]);
+        assert!(
+            note.exists(),
+            "{kind}: poststop hooks run when creation failed after hooks"
+        );
+        fixture.assert_clean();
+    }
+}
+
+#[test]
+fn a_failing_hook_at_the_start_stops_the_container() {
+    for kind in ["startContainer", "poststart"] {
+        let fixture = Fixture::new(test_name!());
+        let note = fixture.file("note");
+        let container = failing(&fixture, kind, &note);
+        container.create().ok();
+        container.start().fails_naming(&[kind, "false", "status 1"]);
+        container.wait_for("stopped");
+        assert!(
+            !note.exists(),
+            "{kind}: poststop hooks wait for the deletion"
+        );
+        container.delete().ok();
+        assert!(note.exists(), "{kind}");
+        fixture.assert_clean();
+    }
+}

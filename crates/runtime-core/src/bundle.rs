@@ -23,6 +23,8 @@ pub struct Bundle {
     pub path: PathBuf,
     /// What `config.json` says.
     pub spec: Spec,
+    /// What is to be said of it in a log.
+    pub(crate) warnings: Vec<String>,
     /// `config.json` as it is.
     pub(crate) config: Vec<u8>,
 }
@@ -43,8 +45,19 @@ impl Bundle {
             let message = format!("{}: larger than {MAX_CONFIG} bytes", file.display());
             return Err(Error::invalid(CONFIG, message));
         }
-        let spec = parse(&config, &file)?;
-        Ok(Self { path, spec, config })
+        let read = Spec::from_slice_noting(&config);
+        let (spec, unknown) = read.map_err(|error| Error::Config { path: file, error })?;
+        // config.md, extensibility: they are to be ignored, and may be logged.
+        let warnings = unknown
+            .into_iter()
+            .map(|place| format!("{CONFIG}: {place}: unknown property; ignored"))
+            .collect();
+        Ok(Self {
+            path,
+            spec,
+            warnings,
+            config,
+        })
     }
 }
 

@@ -86,6 +86,8 @@ pub struct ExecProcess {
     pub pidfd: OwnedFd,
     /// The master of its terminal, where no socket took it.
     pub terminal: Option<OwnedFd>,
+    /// What was narrowed or passed over, in sentences for a log.
+    pub warnings: Vec<String>,
 }
 
 impl Container {

@@ -145,8 +145,13 @@ struct Grown {
 }
 
 impl Made {
-    /// From here on the container stands on its own.
-    pub(crate) fn finish(self, plan: Plan, gate: bool) -> Result<Container> {
+    /// From here on the container stands on its own. `warnings` is what was said of its bundle.
+    pub(crate) fn finish(
+        self,
+        plan: Plan,
+        gate: bool,
+        mut warnings: Vec<String>,
+    ) -> Result<Container> {
         let Self {
             mut creation,
             grown,
@@ -162,7 +167,7 @@ impl Made {
         };
         creation.cgroup = None;
         creation.resctrl.clear();
-        let mut warnings = plan.warnings().to_vec();
+        warnings.extend_from_slice(plan.warnings());
         warnings.append(&mut creation.left_out);
         let waiting = if gate {
             child.proceed(&[])?;

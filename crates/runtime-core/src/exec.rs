@@ -71,6 +71,7 @@ pub(crate) fn run(
         pid,
         pidfd: child.into_pidfd()?,
         terminal: caller.terminal,
+        warnings: plan.warnings,
     })
 }
 

@@ -132,6 +132,7 @@ impl Runtime {
             None => plan,
         };
         let claim = self.root.claim(&options.id)?;
+        let warnings = std::mem::take(&mut bundle.warnings);
         let making = Making {
             options: &options,
             bundle: &bundle,
@@ -139,7 +140,7 @@ impl Runtime {
             host: &host,
             filter: filter.as_deref(),
         };
-        creation::run(&making, claim, unit, sockets)?.finish(plan, options.gate)
+        creation::run(&making, claim, unit, sockets)?.finish(plan, options.gate, warnings)
     }
 
     /// The container of this id.

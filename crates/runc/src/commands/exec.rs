@@ -100,12 +100,14 @@ fn execute(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     options.process.env.extend(sockets.env);
     options.ignore_paused = matches.is_set("ignore-paused");
     if detach {
-        container.exec(options)?;
+        let started = container.exec(options)?;
+        container::warn(context, &started.warnings);
         return Ok(0);
     }
     let foreground =
         Foreground::take(false).map_err(|error| Failure::io("hold signals back", error))?;
     let started = container.exec(options)?;
+    container::warn(context, &started.warnings);
     foreground
         .wait(started.pid, started.terminal)
         .map_err(|error| Failure::io("wait for the process", error))

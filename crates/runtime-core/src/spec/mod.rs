@@ -90,6 +90,25 @@ impl Spec {
     pub fn from_slice(json: &[u8]) -> Result<Self, SpecError> {
         parse(json)
     }
+
+    /// Reads a `config.json`, and tells the places in it that no version known here has: they mean
+    /// nothing, or a mistake in writing.
+    ///
+    /// # Errors
+    /// As [`Spec::from_slice`].
+    pub fn from_slice_noting(json: &[u8]) -> Result<(Self, Vec<String>), SpecError> {
+        let mut unknown = Vec::new();
+        let mut document = serde_json::Deserializer::from_slice(json);
+        // An `Option` on the way is no part of the document.
+        let read = serde_ignored::deserialize(&mut document, |path| {
+            unknown.push(path.to_string().replace(".?", ""));
+        });
+        match (read, document.end()) {
+            (Ok(spec), Ok(())) => Ok((spec, unknown)),
+            // It fails again, and says where.
+            _ => parse(json).map(|spec| (spec, unknown)),
+        }
+    }
 }
 
 impl Process {

@@ -1,0 +1,51 @@
+//! Properties and values that the specification does not have: told in the log, and otherwise ignored.
+
+use orlop_tests::{Fixture, test_name};
+use serde_json::json;
+use std::fs;
+
+#[test]
+fn what_is_unknown_is_logged_and_ignored() {
+    let fixture = Fixture::new(test_name!());
+    let log = fixture.file("log");
+    let bundle = fixture
+        .bundle()
+        .set("/future", json!({ "deep": [1] }))
+        .set("/linux/futureField", json!(true))
+        .set("/process/capabilities/bounding/-", json!("CAP_BOGUS"))
+        .script("echo ran")
+        .written();
+    let container = fixture.container(&bundle);
+    let call = container.call("run").global("--log").global(&log);
+    let output = call.global("--log-format").global("json").run().ok();
+    assert_eq!(output.stdout, "ran\n");
+    let text = fs::read_to_string(&log).unwrap();
+    let messages: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for word in ["future:", "linux.futureField", "CAP_BOGUS"] {
+        let told = messages
+            .iter()
+            .any(|one| one["level"] == "warning" && one["msg"].as_str().unwrap().contains(word));
+        assert!(told, "{word}: {text}");
+    }
+    fixture.assert_clean();
+}
+
+#[test]
+fn exec_tells_of_unknown_capabilities_too() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    fixture.track(&container);
+    let output = container
+        .call_with("exec", &["--cap", "CAP_BOGUS"])
+        .args(["true"])
+        .run()
+        .ok();
+    assert!(output.stderr.contains("CAP_BOGUS"), "{output}");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
