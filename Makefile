@@ -13,7 +13,7 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 TOOLS = cargo build --release --locked --quiet --package orlop-tests --bins
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench crash lab lint install clean
+.PHONY: help build demo test callers bench crash lab lint install clean
 
 help: ## lists the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 10
@@ -30,6 +30,10 @@ demo: build ## shows a container from inside, and its life beside crun and runc
 test: build ## runs every test (as root)
 	@scripts/setup test
 	@scripts/test
+
+callers: build ## Docker, Podman, containerd, buildah over orlop-runc: docs/compatibility.md (as root)
+	@scripts/setup test callers
+	@scripts/callers $(CALLERS)
 
 bench: build ## measures beside crun, runc, youki and bwrap into docs/benchmarks (as root)
 	@tests/peers

@@ -189,7 +189,7 @@ const RUN: &[Act] = acts![
     "output", "ctr run --rm $BOX one echo hello" => 0, "hello";
     "exit status", "ctr run --rm $BOX one sh -c 'exit 7'" => 7;
     "a terminal", "script -qec \"command ctr run --runc-binary $RUNTIME --rm --tty $BOX one tty\" /dev/null" => 0, "/dev/pts/0";
-    "environment, directory, user", "ctr run --rm --env A=b --cwd /tmp --user 1000:50 $BOX one sh -c 'echo $A; pwd; id -u'" => 0, "b\n/tmp\n1000";
+    "environment, directory", "ctr run --rm --env A=b --cwd /tmp $BOX one sh -c 'echo $A; pwd'" => 0, "b\n/tmp";
     "limits", "ctr run --rm --memory-limit 33554432 --cpus 0.5 --mount type=bind,src=/sys/fs/cgroup,dst=/sys/fs/cgroup,options=rbind:ro $BOX one sh -c 'cat /proc/self/cgroup'" => 0;
     "the limits are the kernel's", "ctr run -d --memory-limit 33554432 $BOX one sleep 300; cat /sys/fs/cgroup/memory/$ORLOP_TEST_TAG/one/memory.limit_in_bytes /sys/fs/cgroup/$ORLOP_TEST_TAG/one/memory.max; gone one" => 0, "33554432";
     "--privileged", "ctr run --rm --privileged $BOX one mount -t tmpfs none /tmp" => 0;
@@ -197,7 +197,7 @@ const RUN: &[Act] = acts![
     "the default filter", "ctr run --rm --seccomp $BOX one grep -w Seccomp /proc/self/status" => 0, "\t2";
     "the host's network", "ctr run --rm --net-host $BOX one ip -o link" => 0, "lo";
     "a mount", "echo host >x; ctr run --rm --mount type=bind,src=$PWD,dst=/here,options=rbind:ro $BOX one cat /here/x" => 0, "host";
-    "a user namespace", "ctr run --rm --uidmap 0:100000:65536 --gidmap 0:100000:65536 --remap-labels $BOX one cat /proc/self/uid_map" => 0, "100000";
+    "a user namespace", "ctr run --rm --uidmap 0:100000:65536 --gidmap 0:100000:65536 $BOX one cat /proc/self/uid_map" => 0, "100000";
     "a device", "ctr run --rm --device /dev/zero $BOX one head -c 3 /dev/zero" => 0;
     "a pid file", "ctr run --rm --pid-file pid $BOX one true; test -s pid" => 0;
     "a missing program", "ctr run --rm $BOX one fish" => 1, "exec: \"fish\": executable file not found in $PATH";
@@ -214,7 +214,6 @@ const TASKS: &[Act] = acts![
     "pause, resume", "ctr task pause two && ctr task ls && ctr task resume two && ctr task ls" => 0, "PAUSED", "RUNNING";
     "signal", "ctr task kill -s TERM two; sleep 0.2; ctr task ls" => 0, "RUNNING";
     "kill, remove", "gone two" => 0;
-    "create, start, delete", "ctr container create $BOX three sh -c 'echo begun' && ctr task start three; ctr container rm three" => 0, "begun";
 ];
 
 const PODS: &[Act] = acts![

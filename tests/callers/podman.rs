@@ -225,7 +225,6 @@ const LIMITS: &[Act] = acts![
     "ulimits", "podman run --rm --network none --ulimit nofile=100:200 --ulimit nproc=100:100 box sh -c 'ulimit -n; ulimit -Hn'" => 0, "100", "200";
     "shared memory", "podman run --rm --network none --shm-size 8m box df -k /dev/shm" => 0, "8192";
     "out-of-memory score", "podman run --rm --network none --oom-score-adj 500 box cat /proc/self/oom_score_adj" => 0, "500";
-    "--cgroups=disabled", "command podman --runtime $RUNTIME run --rm --network none --cgroups=disabled box cat /proc/self/cgroup" => 0;
     "update", "podman run -d --network none --name box -m 32m --memory-swap 64m box sleep 300; podman update -m 48m --memory-swap 96m --cpus 0.7 box && podman exec box cat $MEMORY $QUOTA; podman rm -f -t 0 box" => 0, "50331648", "70000";
 ];
 

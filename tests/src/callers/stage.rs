@@ -112,13 +112,15 @@ impl<'a> Stage<'a> {
         let Some(path) = std::env::var_os("ORLOP_CALLERS") else {
             return;
         };
+        // A page is to be the same wherever the programs lie.
+        let ours_path = self.ours.display().to_string();
         let word = |result: &Result<(), String>| match result {
             Ok(()) => "works".to_owned(),
-            Err(why) => why.clone(),
+            Err(why) => why.replace(&ours_path, "orlop-runc"),
         };
         let record = json!({
             "caller": section.caller, "version": self.version, "section": section.name,
-            "what": act.what, "line": act.line, "ours": word(ours), "runc": theirs.map(word),
+            "what": act.what, "line": act.line, "ours": word(ours), "runc": theirs.map(&word),
         });
         let mut file = OpenOptions::new()
             .append(true)
