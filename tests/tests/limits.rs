@@ -201,3 +201,27 @@ fn it_runs_where_only_one_version_is_mounted() {
         fixture.assert_clean();
     }
 }
+
+/// Where the limit is too small even for init, that is what is said: neither the caller nor anybody
+/// else is killed in its place.
+#[test]
+fn a_limit_of_any_size_harms_nobody_else() {
+    for kibibytes in [0, 16, 32, 64, 128, 256, 512] {
+        let fixture = Fixture::new(test_name!());
+        let bundle = limited(
+            &fixture,
+            "memory",
+            json!({ "limit": (kibibytes << 10) + 1 }),
+        );
+        let output = fixture.container(&bundle.args(&["true"]).written()).run();
+        match output.code() {
+            0 | 137 => {}
+            1 => assert!(
+                output.stderr.contains("OOM-killed") || output.stderr.contains("Cannot allocate"),
+                "{kibibytes} KiB: {output}"
+            ),
+            _ => panic!("{kibibytes} KiB: {output}"),
+        }
+        fixture.assert_clean();
+    }
+}

@@ -1,6 +1,6 @@
 //! Paused containers: what stands still, what can be done with them, and how they end.
 
-use orlop_tests::{Container, Fixture, test_name};
+use orlop_tests::{Container, Fixture, skip, test_name};
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
@@ -184,5 +184,34 @@ fn there_has_to_be_such_a_container() {
         assert_eq!(output.code(), 1);
         output.says("container does not exist");
     }
+    fixture.assert_clean();
+}
+
+/// `start` has read that the container is created, and waits for the lock that `pause` holds.
+#[test]
+fn a_start_that_a_pause_overtakes_does_not_wait() {
+    if orlop_tests::locate::in_path("strace").is_none() {
+        skip!("strace is not installed");
+    }
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    let late = "--inject=flock:delay_enter=1500000";
+    let slow = ["strace", "-qq", "-o", "/dev/null", "--trace=flock", late];
+    let starting = fixture
+        .runtime()
+        .clone()
+        .with_prefix(&slow)
+        .command("start")
+        .arg(container.id())
+        .start();
+    std::thread::sleep(Duration::from_millis(500));
+    container.call("pause").run().ok();
+    let output = starting.finish();
+    assert_eq!(output.code(), 1, "{output}");
+    output.says("cannot start a container in the paused state");
+    container.call("resume").run().ok();
+    container.start().ok();
+    container.delete_force().ok();
     fixture.assert_clean();
 }

@@ -198,7 +198,6 @@ impl Container {
     /// [`Error::Step`] says why the program could not be executed, [`Error::WrongState`] that the
     /// container is not waiting for its start.
     pub fn start(&mut self) -> Result<()> {
-        self.refuse_start_while_paused()?;
         let hooks = if self.state.late_hooks {
             Some(self.spec()?.hooks.clone().unwrap_or_default())
         } else {
@@ -206,6 +205,7 @@ impl Container {
         };
         match self.waiting.take() {
             Some((mut child, plan)) => {
+                self.refuse_start_while_paused()?;
                 let mut take = self.listener_taker()?;
                 child.proceed(&self.start_state(hooks.is_some()))?;
                 child.wait_exec(&plan, take.as_deref_mut())?;
@@ -216,7 +216,9 @@ impl Container {
             None => {
                 // One start at a time: the next one finds the gate closed.
                 self.dir.lock_in_place(LOCK_LIMIT)?;
-                let opened = self.open_gate(hooks.is_some());
+                let opened = self
+                    .may_start()
+                    .and_then(|()| self.open_gate(hooks.is_some()));
                 self.dir.unlock();
                 opened?;
             }
@@ -236,6 +238,12 @@ impl Container {
             self.kill(Signal::KILL, true)?;
         }
         run
+    }
+
+    /// Whoever holds the lock may have been waited for: it may have paused the container.
+    fn may_start(&mut self) -> Result<()> {
+        self.state = self.dir.state()?;
+        self.refuse_start_while_paused()
     }
 
     /// What hooks in the container are told.

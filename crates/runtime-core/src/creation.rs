@@ -162,15 +162,17 @@ impl Made {
             terminal,
             reduced,
         } = grown;
+        warnings.extend_from_slice(plan.warnings());
+        warnings.append(&mut creation.left_out);
+        if gate {
+            child.proceed(&[])?;
+        }
         let Some(dir) = creation.dir.take() else {
             return Err(Error::NotFound(state.id));
         };
         creation.cgroup = None;
         creation.resctrl.clear();
-        warnings.extend_from_slice(plan.warnings());
-        warnings.append(&mut creation.left_out);
         let waiting = if gate {
-            child.proceed(&[])?;
             child.release();
             None
         } else {

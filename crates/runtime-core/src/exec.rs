@@ -111,6 +111,8 @@ fn cgroup_of_first(places: &[CgroupPlace], first: ProcessId, host: &Host) -> Opt
         .iter_mut()
         .find(|place| place.hierarchy == orlop_cgroups::UNIFIED)?;
     unified.path = sub_cgroup::unified_of(first.pid(), host)?;
+    // It was read by number: only now is it sure whose it is.
+    first.alive().ok().filter(|alive| *alive)?;
     Some(cgroup_at(&places))
 }
 

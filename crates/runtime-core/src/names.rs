@@ -139,6 +139,9 @@ pub(crate) const CAPABILITIES: [&str; 41] = [
 /// The number of `CAP_SETGID`.
 pub(crate) const CAP_SETGID: u32 = 6;
 
+/// The number of `CAP_NET_ADMIN`.
+pub(crate) const CAP_NET_ADMIN: u32 = 12;
+
 /// The number of `CAP_SYS_ADMIN`.
 pub(crate) const CAP_SYS_ADMIN: u32 = 21;
 

@@ -50,20 +50,25 @@ impl Container {
             } = convert_limits(&to_write(&before, resources, &after), cgroup.mode())?;
             // They are what they were made to be, which may be more than the configuration says.
             limits.devices = None;
-            apply(cgroup, &limits, container.state.unit.as_ref())?;
-            container.save_resources(&after)?;
+            let unit = container.state.unit.clone();
+            container.save_resources(&after, || apply(cgroup, &limits, unit.as_ref()))?;
             Ok(passed_over)
         })
     }
 
-    fn save_resources(&mut self, resources: &Resources) -> Result<()> {
+    fn save_resources(
+        &mut self,
+        resources: &Resources,
+        apply: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let config =
             with_resources(&self.dir.load_config()?, resources).map_err(|error| Error::State {
                 path: self.dir.path().join("config.json"),
                 message: error.to_string(),
             })?;
         self.spec = OnceCell::new();
-        self.dir.change(LOCK_LIMIT)?.write_config(&config)
+        let change = self.dir.change(LOCK_LIMIT)?;
+        change.write_config_after(&config, apply)
     }
 }
 

@@ -123,6 +123,7 @@ fn nothing_of_the_callers_own_changes() {
     assert!(
         mapped
             .rlimit(Resource::NoFile, 64, 64)
+            .oom_score_adj(500)
             .status()
             .unwrap()
             .success()

@@ -74,10 +74,13 @@ struct Decimal {
 impl Decimal {
     fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        if !(whole.bytes().chain(fraction.bytes())).all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
         // More digits than these change nothing.
         let fraction = &fraction[..fraction.len().min(15)];
         let all = format!("{whole}{fraction}");
-        let plain = !all.is_empty() && all.len() <= 34 && all.bytes().all(|b| b.is_ascii_digit());
+        let plain = !all.is_empty() && all.len() <= 34;
         Some(Self {
             digits: all.parse().ok().filter(|_| plain)?,
             scale: 10_u128.pow(u32::try_from(fraction.len()).ok()?),
@@ -130,6 +133,8 @@ mod tests {
             "9000p",
             "1\u{e9}",
             "\u{e9}1",
+            // A character across the place where a fraction is cut.
+            "1.5\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}",
         ] {
             assert!(bytes(bad).is_err(), "{bad}");
         }

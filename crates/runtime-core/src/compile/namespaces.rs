@@ -12,8 +12,8 @@ use crate::options::Options;
 use crate::plan::{IdMaps, Source};
 use crate::spec::{Linux, NamespaceKind};
 
-const USER: u32 = libc::CLONE_NEWUSER as u32;
-const MOUNT: u32 = libc::CLONE_NEWNS as u32;
+pub(super) const USER: u32 = libc::CLONE_NEWUSER as u32;
+pub(super) const MOUNT: u32 = libc::CLONE_NEWNS as u32;
 const PID: u32 = libc::CLONE_NEWPID as u32;
 const CGROUP: u32 = libc::CLONE_NEWCGROUP as u32;
 const NETWORK: u32 = libc::CLONE_NEWNET as u32;
@@ -127,12 +127,13 @@ impl Namespaces {
         self.is_private(USER)
     }
 
-    /// A user namespace must be entered before what it shall own is made: then init makes all.
-    ///
-    /// A time namespace is an operation of its own: its clocks are set before it is entered.
+    /// All but the PID namespace, which a process can only be born in: a clone that makes more keeps
+    /// its caller waiting. A user namespace must be entered before what it shall own is made: then
+    /// init makes that, too.
     fn init_makes(&self) -> u32 {
-        let new = self.new & !CLONE_NEWTIME;
-        if self.has_user() { new } else { new & CGROUP }
+        // A time namespace has an operation of its own.
+        let made = self.new & !CLONE_NEWTIME;
+        if self.has_user() { made } else { made & !PID }
     }
 
     /// Whether init can join the host's cgroups still after it has entered its namespaces, and ends

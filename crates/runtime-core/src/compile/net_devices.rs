@@ -4,6 +4,7 @@ use orlop_init::Op;
 
 use super::Compiler;
 use crate::error::{Error, Result};
+use crate::names::CAP_NET_ADMIN;
 use crate::plan::MovedDevice;
 
 /// The kernel's `IFNAMSIZ`, without the closing NUL.
@@ -32,8 +33,9 @@ impl Compiler<'_> {
             let message = "need a network namespace of their own in linux.namespaces";
             return Err(Error::invalid("linux.netDevices", message));
         }
-        if !self.host.is_privileged() {
-            let message = "moving network devices takes a caller with CAP_NET_ADMIN";
+        if !self.host.is_privileged() || !self.host.has_capability(CAP_NET_ADMIN) {
+            let message =
+                "moving network devices takes a caller with CAP_NET_ADMIN and CAP_SYS_ADMIN";
             return Err(Error::invalid("linux.netDevices", message));
         }
         let mut devices: Vec<MovedDevice> = Vec::new();

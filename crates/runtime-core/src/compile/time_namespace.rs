@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use orlop_init::Op;
 
 use super::Compiler;
+use super::namespaces::{MOUNT, USER};
 use crate::annotations::{self, TIME_OFFSETS};
 use crate::error::{Error, Result};
 use crate::names::CLONE_NEWTIME;
@@ -21,6 +22,11 @@ impl Compiler<'_> {
     pub(super) fn time_namespace(&mut self) -> Result<()> {
         let offsets = self.offsets()?;
         if self.namespaces.is_new(CLONE_NEWTIME) {
+            // Its clocks are set by way of the host's procfs, which is out of reach by then.
+            if self.namespaces.is_new(USER) && self.namespaces.joined() & MOUNT != 0 {
+                let message = "a new time namespace with a new user namespace needs a mount namespace that is not joined";
+                return Err(Error::invalid("linux.namespaces", message));
+            }
             self.build.at("linux.timeOffsets");
             let offsets = self.build.str(&offsets)?;
             self.build.push(Op::TimeNamespace { offsets });

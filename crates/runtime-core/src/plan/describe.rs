@@ -65,7 +65,7 @@ impl Plan {
             Op::Hook { path, .. } => self.describe_hook(op, text(path)),
             Op::SetIds { uid, gid } => format!("become user {uid} and group {gid}"),
             Op::BecomeIds { uid, gid } => format!("become user {uid}:{gid} of the user namespace"),
-            Op::Unshare { flags } => format!("unshare {} namespaces", names::namespaces(flags)),
+            Op::Unshare { flags } => format!("make new {} namespaces", names::namespaces(flags)),
             Op::SetNs { fd, flags } => {
                 format!(
                     "join {} namespace of {}",
@@ -141,11 +141,7 @@ impl Plan {
     pub(crate) fn step_error(&self, record: &Record) -> StepError {
         let index = record.op as usize;
         let Some(step) = self.steps.get(index) else {
-            let operation = match record.part {
-                Part::Call => self.describe_birth(),
-                _ => "start init".to_owned(),
-            };
-            return StepError::of_birth(operation, record.value);
+            return StepError::of_birth("start init".to_owned(), record.value);
         };
         let errno = match record.part {
             Part::Status | Part::Signal => 0,
@@ -159,11 +155,6 @@ impl Plan {
             errno,
             hint: super::hints::hint(&step.op, record, self.new_namespaces),
         }
-    }
-
-    fn describe_birth(&self) -> String {
-        let names = crate::names::namespaces(self.clone_flags);
-        format!("make new {names} namespaces")
     }
 
     fn reason(&self, op: &Op, record: &Record) -> String {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! caller                                init
-//!   │ clone ──────────────────────────────▶│   makes its namespaces
+//!   │ clone ──────────────────────────────▶│
 //!   │ program and descriptors ────────────▶│
 //!   │ Continue ───────────────────────────▶│   only where the cgroup is made meanwhile
 //!   │◀──────────────────────── NeedMaps ───│   only with a new user namespace
@@ -37,7 +37,7 @@ use crate::net_devices;
 use crate::plan::{Plan, RaisedLimit};
 use crate::poll::poll_until;
 use crate::seccomp::{self, Filter};
-use crate::sys::{self, Birth, Shared, clone_init};
+use crate::sys::{self, Birth, clone_init};
 use channel::Channel;
 
 pub(crate) use channel::{Message, receive, send_continue};
@@ -86,8 +86,6 @@ pub(crate) struct Child {
     pub pidfd: OwnedFd,
     control: OwnedFd,
     released: bool,
-    /// Goes last: by then the process has executed or is gone.
-    _memory: Shared,
 }
 
 /// Starts a Plan's process, up to where init is ready, or, where the Plan has no such point, up to
@@ -186,7 +184,6 @@ impl Child {
             pidfd: born.pidfd,
             control: ours,
             released: false,
-            _memory: born.memory,
         })
     }
 

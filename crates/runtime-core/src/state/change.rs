@@ -38,9 +38,13 @@ impl Change<'_> {
         self.dir.replace(STATE, &json)
     }
 
-    /// Replaces the copy of the container's configuration.
-    pub(crate) fn write_config(&self, config: &[u8]) -> Result<()> {
-        self.dir.replace(CONFIG, config)
+    /// Replaces the copy of the container's configuration once `act` has made it true.
+    pub(crate) fn write_config_after(
+        &self,
+        config: &[u8],
+        act: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        self.dir.replace_after(CONFIG, config, act)
     }
 }
 

@@ -245,6 +245,28 @@ impl ContainerDir {
         written.map_err(|errno| self.not_written(name, errno))
     }
 
+    /// As [`replace`](Self::replace), with an act that the content describes in between: what it
+    /// costs to write is spent before, and nothing is replaced if the act fails.
+    pub(super) fn replace_after(
+        &self,
+        name: &str,
+        content: &[u8],
+        act: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let written = self.write_file(NEW_STATE, content);
+        let done = written
+            .map_err(|errno| self.not_written(name, errno))
+            .and_then(|()| act())
+            .and_then(|()| {
+                renameat(&self.dir, NEW_STATE, &self.dir, name)
+                    .map_err(|errno| self.not_written(name, errno))
+            });
+        if done.is_err() {
+            let _ = unlinkat(&self.dir, NEW_STATE, AtFlags::empty());
+        }
+        done
+    }
+
     pub(super) fn not_written(&self, name: &str, errno: Errno) -> Error {
         Error::system(format!("write {}", self.path_of(name).display()), errno)
     }

@@ -1,17 +1,16 @@
 //! The one clone: a child that shares the caller's memory for as long as it takes to exec init.
 //!
-//! `CLONE_VM` costs the same for a caller of any size. The child runs on a stack of its own, with
-//! all signals blocked, and makes raw system calls only: no allocation, no lock, no libc, not even
-//! `errno`. The caller goes on meanwhile: most namespaces are made by the child, since that is the
-//! longest part of a container's birth.
+//! `CLONE_VM | CLONE_VFORK` costs the same for a caller of any size, and suspends the calling
+//! thread until the child has executed. Without `CLONE_VFORK` the kernel would take the two for one
+//! process of several: a score for its out-of-memory killer would be set for both, and the killer
+//! would end the caller along with a child that a full cgroup costs its life. So the child does
+//! nothing in between that takes time or memory. It runs on a stack of its own, with all signals
+//! blocked, and makes raw system calls only: no allocation, no lock, no libc, not even `errno`.
 
 use std::arch::asm;
-use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use orlop_init::raw::{nr, syscall};
 use orlop_init::{Kind, Part, Record};
@@ -31,16 +30,12 @@ pub(crate) struct Birth<'a> {
     pub preserve: u32,
 }
 
-/// A child that executes init, or dies trying: then it says so on the control socket.
+/// A child that has executed init, or died trying.
 #[derive(Debug)]
 pub(crate) struct Born {
     pub pid: i32,
     pub pidfd: OwnedFd,
-    pub memory: Shared,
 }
-
-/// Index that the record of a failure before init carries.
-const BEFORE_INIT: u32 = u32::MAX;
 
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
@@ -69,107 +64,46 @@ struct ChildContext {
     control: i32,
     /// The number that the control socket gets in init.
     target: i32,
-    /// Namespaces that the child makes itself.
-    unshare: u32,
     argv: [*const libc::c_char; 3],
     env: [*const libc::c_char; 1],
 }
 
-/// What the child uses of the caller's memory, on the heap until it has left.
-struct Memory {
-    stack: Box<MaybeUninit<Stack>>,
-    context: ChildContext,
-    /// 1 while the child is there; the kernel clears it (`CLONE_CHILD_CLEARTID`).
-    inside: AtomicU32,
-    /// What the context's arguments point to.
-    _number: CString,
-}
-
 #[repr(C, align(16))]
-struct Stack([u8; STACK]);
+struct Stack([MaybeUninit<u8>; STACK]);
 
-/// The memory that a child was lent. Dropped, it waits until the child has executed or is gone.
-#[derive(Debug)]
-pub(crate) struct Shared(NonNull<Memory>);
-
-// SAFETY: the owner touches nothing but the atomic number until the child has left.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn lend(birth: &Birth<'_>, unshare: u32) -> io::Result<Self> {
-        let target = 3 + birth.preserve as i32;
-        let number = CString::new(target.to_string())?;
-        let memory = Memory {
-            stack: Box::new_uninit(),
-            context: ChildContext {
-                init: birth.init.as_raw_fd(),
-                control: birth.control.as_raw_fd(),
-                target,
-                unshare,
-                argv: [c"orlop-init".as_ptr(), number.as_ptr(), std::ptr::null()],
-                env: [std::ptr::null()],
-            },
-            inside: AtomicU32::new(1),
-            _number: number,
-        };
-        Ok(Self(NonNull::from(Box::leak(Box::new(memory)))))
-    }
-
-    fn memory(&self) -> &Memory {
-        // SAFETY: the memory lives as long as this value, and nobody has it exclusively: the child
-        // reads the context and writes to the stack only, the kernel to the atomic number.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// The child never was.
-    fn never_used(&self) {
-        self.memory().inside.store(0, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        use rustix::thread::futex;
-        while self.memory().inside.load(Ordering::Acquire) == 1 {
-            // The kernel wakes without `PRIVATE`. Whatever ends the wait, the number decides.
-            let _ = futex::wait(&self.memory().inside, futex::Flags::empty(), 1, None);
-        }
-        // SAFETY: it came from a box, and the child has left it.
-        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
-    }
-}
-
-/// Clones a child that makes its namespaces and executes init, and goes on meanwhile.
+/// Clones a child that executes init. The calling thread waits until it has.
 pub(crate) fn clone_init(birth: &Birth<'_>) -> io::Result<Born> {
-    // A process can't enter a new PID namespace, only be born there.
-    let at_birth = birth.namespaces & libc::CLONE_NEWPID as u32;
-    let memory = Shared::lend(birth, birth.namespaces & !at_birth)?;
-    let lent = memory.memory();
+    let target = 3 + birth.preserve as i32;
+    let number = std::ffi::CString::new(target.to_string())?;
+    let context = ChildContext {
+        init: birth.init.as_raw_fd(),
+        control: birth.control.as_raw_fd(),
+        target,
+        argv: [c"orlop-init".as_ptr(), number.as_ptr(), std::ptr::null()],
+        env: [std::ptr::null()],
+    };
+    let mut stack = Stack([MaybeUninit::uninit(); STACK]);
     let mut pidfd: i32 = -1;
-    let mut flags = (libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID) as u64;
-    flags |= u64::from(at_birth) | CLONE_CLEAR_SIGHAND;
+    let mut flags = (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64;
+    flags |= u64::from(birth.namespaces) | CLONE_CLEAR_SIGHAND;
     if birth.cgroup.is_some() {
         flags |= CLONE_INTO_CGROUP;
     }
     let args = CloneArgs {
         flags,
         pidfd: (&raw mut pidfd) as u64,
-        child_tid: (&raw const lent.inside) as u64,
         exit_signal: libc::SIGCHLD as u64,
-        stack: lent.stack.as_ptr() as u64,
+        stack: (&raw mut stack.0) as u64,
         stack_size: STACK as u64,
         cgroup: birth.cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
         ..CloneArgs::default()
     };
     let signals = BlockedSignals::all();
-    // SAFETY: the memory with stack and context is lent until the child has left it by exec or
-    // exit; the arguments are read before the call returns; no handler can run in the child.
-    let pid = unsafe { clone3(&args, &lent.context) };
+    // SAFETY: stack, context and arguments outlive the call, which returns only once the child
+    // has left this memory by exec or exit; no handler can run in the child meanwhile.
+    let pid = unsafe { clone3(&args, &context) };
     drop(signals);
     if pid < 0 {
-        memory.never_used();
         return Err(io::Error::from_raw_os_error(-pid as i32));
     }
     // SAFETY: the kernel stored a new descriptor, which nothing else owns.
@@ -177,14 +111,13 @@ pub(crate) fn clone_init(birth: &Birth<'_>) -> io::Result<Born> {
     Ok(Born {
         pid: pid as i32,
         pidfd,
-        memory,
     })
 }
 
 /// Returns the child's pid, or a negative error number, in the caller.
 ///
 /// # Safety
-/// Stack and `context` must live until the child has executed or is gone.
+/// Everything that `args` points to, and `context`, must live until this returns.
 #[cfg(target_arch = "x86_64")]
 unsafe fn clone3(args: &CloneArgs, context: &ChildContext) -> isize {
     let result: isize;
@@ -215,7 +148,7 @@ unsafe fn clone3(args: &CloneArgs, context: &ChildContext) -> isize {
 /// Returns the child's pid, or a negative error number, in the caller.
 ///
 /// # Safety
-/// Stack and `context` must live until the child has executed or is gone.
+/// Everything that `args` points to, and `context`, must live until this returns.
 #[cfg(target_arch = "aarch64")]
 unsafe fn clone3(args: &CloneArgs, context: &ChildContext) -> isize {
     let result: isize;
@@ -240,21 +173,14 @@ unsafe fn clone3(args: &CloneArgs, context: &ChildContext) -> isize {
     result
 }
 
-/// The child: makes its namespaces, places its descriptors, executes init. Raw system calls only.
+/// The child: places its descriptors, executes init. Raw system calls only.
 extern "C" fn child(context: &ChildContext) -> ! {
-    let unshared = match context.unshare {
-        0 => 0,
-        flags => raw(nr::UNSHARE, [flags as usize, 0, 0, 0, 0, 0]),
-    };
-    let (errno, part) = match unshared {
-        0 => (execute_init(context), Part::Program),
-        failed => (-failed as i32, Part::Call),
-    };
+    let errno = execute_init(context);
     let record = Record {
         kind: Kind::Failed,
-        op: BEFORE_INIT,
+        op: u32::MAX,
         value: errno,
-        part,
+        part: Part::Program,
     };
     let bytes = record.to_bytes();
     raw(

@@ -10,7 +10,7 @@ mod rlimit;
 mod signal;
 
 pub(crate) use caps::permitted_capabilities;
-pub(crate) use clone::{Birth, Shared, clone_init};
+pub(crate) use clone::{Birth, clone_init};
 pub(crate) use mount::{map_mount_ids, mount_setattr};
 pub(crate) use namespace::namespace_kind;
 pub(crate) use probe::has_call;
