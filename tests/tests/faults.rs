@@ -46,6 +46,18 @@ fn full(fixture: &Fixture) -> Bundle {
         )
         .set("/process/cwd", json!("/tmp"))
         .set("/process/oomScoreAdj", json!(100))
+        .set("/process/scheduler", json!({ "policy": "SCHED_BATCH" }))
+        .set(
+            "/process/ioPriority",
+            json!({ "class": "IOPRIO_CLASS_IDLE" }),
+        )
+        .set("/linux/memoryPolicy", json!({ "mode": "MPOL_LOCAL" }))
+        .set("/linux/namespaces/-", json!({ "type": "time" }))
+        .set("/linux/timeOffsets", json!({ "boottime": { "secs": 5 } }))
+        .set(
+            "/mounts/-",
+            json!({ "destination": "/etc", "type": "tmpfs", "options": ["tmpcopyup"] }),
+        )
         .set(
             "/process/rlimits/-",
             json!({ "type": "RLIMIT_CORE", "hard": 0, "soft": 0 }),
