@@ -10,7 +10,7 @@ use orlop::cgroups::{Bytes, Limits};
 use orlop::{Command, ExitStatus, Mount, Output, Resource, Root};
 use orlop_examples::Rootfs;
 
-const TIME: Duration = Duration::from_millis(500);
+const TIME: Duration = Duration::from_secs(2);
 const MEMORY: Bytes = Bytes::mib(32);
 const PROCESSES: u64 = 16;
 const OUTPUT: usize = 64 << 10;

@@ -1,5 +1,6 @@
 //! One command of a runtime: what it is given, and what it did.
 
+use crate::patience::patient;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -138,7 +139,7 @@ impl Call {
             stdout,
             stderr,
             started,
-            limit: self.limit,
+            limit: patient(self.limit),
             line,
         })
     }

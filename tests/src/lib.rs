@@ -21,6 +21,7 @@ pub mod cgroup;
 pub mod console;
 pub mod fixture;
 pub mod locate;
+pub mod patience;
 pub mod runtime;
 pub mod security;
 pub mod skip;

@@ -4,6 +4,7 @@ use crate::bundle::Bundle;
 use crate::call::LIMIT;
 use crate::census::TAG_VARIABLE;
 use crate::locate;
+use crate::patience::patient;
 use crate::view::View;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -213,7 +214,7 @@ impl Container {
     /// When it isn't within the limit.
     #[track_caller]
     pub fn wait_for(&self, status: &str) {
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + patient(LIMIT);
         loop {
             let now = self.status();
             if now == status {

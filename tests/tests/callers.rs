@@ -1,5 +1,6 @@
 //! Real callers: Debian's containerd with `ctr`, and Podman.
 
+use orlop_tests::patience::patient;
 use orlop_tests::runtime::Call;
 use orlop_tests::view::cgroup_roots;
 use orlop_tests::{Fixture, Output, Runtime, TempDir, locate, skip, test_name};
@@ -46,7 +47,7 @@ impl<'a> Containerd<'a> {
             daemon,
             rootfs,
         };
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + patient(LIMIT);
         while !started.ctr(&["version"]).run().status.success() {
             assert!(Instant::now() < end, "containerd does not answer");
             std::thread::sleep(Duration::from_millis(20));
@@ -91,7 +92,7 @@ impl Drop for Containerd<'_> {
 /// Removes the caller's own cgroups: the one above its containers, and that of Podman's monitor,
 /// which ends a little after its container.
 fn remove_parents(name: &str) {
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + patient(Duration::from_secs(5));
     for root in cgroup_roots().unwrap_or_default() {
         let (parent, monitor) = (root.join(name), root.join(name).join("conmon"));
         while parent.exists() && Instant::now() < end {
@@ -149,7 +150,7 @@ fn containerd_executes_kills_and_removes() {
         .ctr(&["task", "kill", "--signal", "KILL", "two"])
         .run()
         .ok();
-    let end = Instant::now() + LIMIT;
+    let end = Instant::now() + patient(LIMIT);
     while !containerd
         .ctr(&["task", "ls"])
         .run()

@@ -1,6 +1,7 @@
 //! What a `create` of the default configuration may cost, pinned.
 
 use orlop_tests::locate;
+use orlop_tests::patience::patient;
 use orlop_tests::view::{Cgroups, View};
 use orlop_tests::{Fixture, skip, test_name};
 use std::fs;
@@ -35,7 +36,7 @@ fn traced_create(fixture: &Fixture) -> Option<String> {
         .args(["--pid-file".as_ref(), pid_file.as_os_str()])
         .arg(container.id())
         .start();
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + patient(Duration::from_secs(10));
     while fs::metadata(&pid_file).map_or(0, |meta| meta.len()) == 0
         || container.status() != "created"
     {

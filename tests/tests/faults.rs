@@ -3,6 +3,7 @@
 //!
 //! Needs a build with the feature `failpoints`; see `locate::runtime_with_failpoints`.
 
+use orlop_tests::patience::patient;
 use orlop_tests::runtime::{Call, Running};
 use orlop_tests::{Bundle, Container, Fixture, locate, test_name};
 use rustix::process::{Pid, Signal, kill_process};
@@ -260,7 +261,7 @@ enum Parked {
 fn parked(container: &Container, verb: &str, index: usize) -> Parked {
     let call: Call = container.call(verb).env(FAILPOINT, format!("{index}:park"));
     let running = call.start();
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + patient(Duration::from_secs(10));
     loop {
         if let Some(init) = child(running.pid()) {
             if is_idle(init) {

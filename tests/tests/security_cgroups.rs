@@ -353,3 +353,26 @@ fn rt_17_the_attack_would_be_seen() {
     assert!(!output.stdout.is_empty(), "{output}");
     fixture.assert_clean();
 }
+
+/// The options of the host's file system of cgroup v2.
+fn options_of_version_2() -> Option<String> {
+    let table = fs::read_to_string("/proc/self/mountinfo").expect("read the mounts");
+    let line = table.lines().find(|line| line.contains(" - cgroup2 "))?;
+    line.rsplit(' ').next().map(str::to_owned)
+}
+
+/// opencontainers/runc#5258: a new mount in the host's cgroup namespace took `nsdelegate` from the
+/// whole host, and with it the boundary of what is delegated. Was seen red on this runtime.
+#[test]
+fn the_hosts_cgroup_options_stay() {
+    let options = options_of_version_2().unwrap_or_default();
+    if !options.contains("nsdelegate") {
+        skip!("the host's cgroup v2, if it has it, is mounted without nsdelegate");
+    }
+    let fixture = security::fixture(test_name!());
+    let bundle = without_namespace(fixture.bundle(), "cgroup").args(&["ls", "/sys/fs/cgroup"]);
+    let output = fixture.container(&bundle.written()).run().ok();
+    assert!(output.stdout.contains("cgroup.procs"), "{output}");
+    assert_eq!(options_of_version_2(), Some(options));
+    fixture.assert_clean();
+}

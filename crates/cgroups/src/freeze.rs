@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::retry_on_intr;
 
 use crate::cgroup::{Cgroup, Member};
 use crate::controller::Controller;
@@ -110,7 +110,7 @@ pub(crate) fn is_frozen_from_above(member: &Member) -> Result<Option<bool>> {
                 .and_then(fs::read_record)
             {
                 Ok(events) => Ok(Some(has_line(&events, "frozen 1"))),
-                Err(Errno::NOENT) => Ok(None),
+                Err(errno) if fs::is_gone(errno) => Ok(None),
                 Err(errno) => Err(fs::read_error(member.path(), "cgroup.events", errno)),
             }
         }

@@ -332,7 +332,7 @@ fn below_a_threaded_cgroup_it_says_why_not() {
     let file = threaded.members()[0].path().join("cgroup.type");
     if let Err(error) = fs::write(&file, "threaded") {
         // With domain controllers enabled above, the kernel has no threaded ones.
-        eprintln!("skipped: {error}");
+        common::skipped(&format!("write threaded to {}: {error}", file.display()));
         return;
     }
     let below = CgroupPath::new(&format!("{top}/threads/x")).unwrap();

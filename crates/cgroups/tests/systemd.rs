@@ -15,9 +15,8 @@ use orlop_cgroups::{
 fn manager() -> Option<(Systemd, Layout)> {
     let layout = common::host_view().filter(|_| is_running());
     if layout.is_none() {
-        eprintln!("skipped: needs root and systemd");
+        common::skipped("needs root and systemd");
     }
-    let layout = layout?;
     Some((Systemd::system().unwrap(), layout))
 }
 

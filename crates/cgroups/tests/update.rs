@@ -145,11 +145,14 @@ fn v2_views() -> Vec<Layout> {
         Controller::Cpuset,
         Controller::Pids,
     ];
-    let views = common::views_with(&needed);
+    let mut views = common::views_with(&needed);
+    if !views.is_empty() {
+        views.retain(|layout| layout.mode() == Mode::V2);
+        if views.is_empty() {
+            common::skipped("needs pure cgroup v2");
+        }
+    }
     views
-        .into_iter()
-        .filter(|layout| layout.mode() == Mode::V2)
-        .collect()
 }
 
 fn v2_state(cgroup: &Cgroup) -> Vec<String> {

@@ -93,9 +93,13 @@ fn memory_levels_on_v1() {
 
 #[test]
 fn waiting_for_a_cpu_is_told() {
-    let Some(layout) = common::host_view().filter(|layout| layout.mode() != Mode::V1) else {
+    let Some(layout) = common::host_view() else {
         return;
     };
+    if layout.mode() == Mode::V1 {
+        common::skipped("needs a cgroup v2 hierarchy");
+        return;
+    }
     let cgroup =
         Scratch(Cgroup::create(&layout, &own_path(), &Limits::new().cpus("0").mems("0")).unwrap());
     let watch = cgroup.watch().unwrap();

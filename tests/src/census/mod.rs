@@ -9,6 +9,7 @@ mod cgroups;
 mod mounts;
 mod processes;
 
+use crate::patience::patient;
 pub(crate) use cgroups::remove as remove_cgroup;
 use mounts::Mounts;
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,7 +129,7 @@ impl Census {
     /// # Errors
     /// As [`Census::leaks`].
     pub fn settled_leaks(&self) -> io::Result<Vec<Leak>> {
-        let end = Instant::now() + REAPING;
+        let end = Instant::now() + patient(REAPING);
         loop {
             let leaks = self.leaks()?;
             let waiting = leaks.iter().any(|leak| matches!(leak, Leak::Zombie(..)));

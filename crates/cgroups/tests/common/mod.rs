@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,31 +13,40 @@ use std::time::{Duration, Instant};
 
 use orlop_cgroups::{Cgroup, CgroupPath, Controller, DeviceNumber, Layout, Mode, Signal, Version};
 
-/// The v1 hierarchies of this host alone, or `None` where there are none.
+/// The v1 hierarchies of this host alone, or `None`, aloud, where there are none.
 pub fn v1_view() -> Option<Layout> {
-    or_skipped(Mode::V1, view(IS_V1, Mode::V1))
+    or_skipped(v1(), "needs root and cgroup v1")
 }
 
 /// The unified hierarchy of this host alone.
 pub fn v2_view() -> Option<Layout> {
-    or_skipped(Mode::V2, view(IS_V2, Mode::V2))
+    or_skipped(v2(), "needs root and cgroup v2")
 }
 
 /// The host as it is.
 pub fn host_view() -> Option<Layout> {
+    or_skipped(host(), "needs root and cgroups")
+}
+
+fn or_skipped(view: Option<Layout>, reason: &str) -> Option<Layout> {
+    if view.is_none() {
+        skipped(reason);
+    }
+    view
+}
+
+fn v1() -> Option<Layout> {
+    view(|line| !line.contains(" - cgroup2 "), Mode::V1)
+}
+
+fn v2() -> Option<Layout> {
+    view(|line| !line.contains(" - cgroup "), Mode::V2)
+}
+
+fn host() -> Option<Layout> {
     is_root()
         .then(|| Layout::probe().unwrap())
         .filter(|layout| layout.mode() != Mode::None)
-}
-
-const IS_V1: fn(&str) -> bool = |line| !line.contains(" - cgroup2 ");
-const IS_V2: fn(&str) -> bool = |line| !line.contains(" - cgroup ");
-
-fn or_skipped(mode: Mode, view: Option<Layout>) -> Option<Layout> {
-    if view.is_none() {
-        eprintln!("skipped: needs root and {mode:?} cgroups");
-    }
-    view
 }
 
 fn view(keep: fn(&str) -> bool, mode: Mode) -> Option<Layout> {
@@ -51,6 +61,20 @@ fn view(keep: fn(&str) -> bool, mode: Mode) -> Option<Layout> {
         &fs::read_to_string("/proc/self/cgroup").unwrap(),
     );
     (is_root() && layout.mode() == mode).then_some(layout)
+}
+
+/// Says aloud that the running test can't run here; what is named by `ORLOP_SKIPPED` lists it.
+pub fn skipped(reason: &str) {
+    let program = module_path!().split("::").next().unwrap();
+    // The harness calls a test's thread by the test's name.
+    let thread = std::thread::current();
+    let line = format!("SKIPPED {program}::{}: {reason}\n", thread.name().unwrap());
+    // Not `eprint!`: the harness captures that of a test that passes.
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    if let Some(path) = std::env::var_os("ORLOP_SKIPPED") {
+        let file = fs::OpenOptions::new().create(true).append(true).open(path);
+        file.unwrap().write_all(line.as_bytes()).unwrap();
+    }
 }
 
 pub fn is_root() -> bool {
@@ -194,14 +218,7 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Every view of this host that a test can run on.
 pub fn views() -> Vec<Layout> {
-    let views: Vec<_> = [host_view(), view(IS_V1, Mode::V1), view(IS_V2, Mode::V2)]
-        .into_iter()
-        .flatten()
-        .collect();
-    if views.is_empty() {
-        eprintln!("skipped: needs root and cgroups");
-    }
-    views
+    [host(), v1(), v2()].into_iter().flatten().collect()
 }
 
 /// Every view on which all of these controllers can be had.
@@ -213,7 +230,7 @@ pub fn views_with(controllers: &[Controller]) -> Vec<Layout> {
     };
     let views: Vec<_> = views().into_iter().filter(has).collect();
     if views.is_empty() {
-        eprintln!("skipped: needs {controllers:?}");
+        skipped(&format!("needs cgroup controllers {controllers:?}"));
     }
     views
 }

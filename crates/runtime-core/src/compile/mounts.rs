@@ -27,6 +27,11 @@ const PROC_FILES: [&str; 10] = [
     "/proc/uptime",
 ];
 
+const READ_ONLY: Attr = Attr {
+    set: libc::MOUNT_ATTR_RDONLY,
+    clear: 0,
+};
+
 /// An absolute path without `.`, `..` and doubled slashes, as written: links are not looked at.
 pub(super) fn clean(path: &str) -> PathBuf {
     let mut clean = PathBuf::from("/");
