@@ -13,7 +13,7 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 TOOLS = cargo build --release --locked --quiet --package orlop-tests --bins
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test callers bench crash lab lint install clean
+.PHONY: help build demo test callers bench crash lab lab-image lint install clean
 
 help: ## lists the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 10
@@ -47,10 +47,15 @@ crash: build ## kills `create` at random moments, and looks at what is left (as 
 	@$(TOOLS)
 	@$(RELEASE)/crash --ours $(RELEASE)/orlop-runc $(CRASH)
 
-lab: build ## runs the tests in virtual machines with cgroup v2 alone, without and with systemd (as root)
+lab: build lab-image ## runs the tests in virtual machines with cgroup v2 alone (as root)
+	@tests/lab/suite
+
+# What `make lab` boots: QEMU, and the image in the user's cache.
+lab-image:
+	@scripts/setup build
 	@tests/lab/qemu
 	@scripts/setup lab
-	@tests/lab/suite
+	@tests/lab/image
 
 lint: ## checks form, lints, documentation and dependencies
 	@scripts/setup build lint

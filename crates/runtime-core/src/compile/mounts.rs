@@ -47,11 +47,6 @@ pub(super) fn clean(path: &str) -> PathBuf {
     clean
 }
 
-const READ_ONLY: Attr = Attr {
-    set: libc::MOUNT_ATTR_RDONLY,
-    clear: 0,
-};
-
 impl Compiler<'_> {
     pub(super) fn mounts(&mut self) -> Result<()> {
         if !self.spec.mounts.is_empty() && !self.has_mount_namespace() {
