@@ -1,9 +1,10 @@
 //! Facts about the host and the caller that decide how a Plan looks.
 
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
 use orlop_cgroups::Layout;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, fstat, open};
 
 use crate::error::Result;
 use crate::resctrl;
@@ -20,6 +21,10 @@ pub struct Host {
     pub(crate) capabilities: u64,
     /// Whether the caller is in a user namespace other than the first.
     pub(crate) in_user_namespace: bool,
+    /// Whether the caller's mount namespace belongs to its user namespace, or to the first one.
+    pub(crate) owns_mounts: bool,
+    /// Whether nobody in the caller's user namespace, and those below, may change groups.
+    pub(crate) groups_are_fixed: bool,
     pub(crate) apparmor: bool,
     pub(crate) selinux: bool,
     /// Where the resctrl file system is mounted.
@@ -68,12 +73,15 @@ impl Host {
     }
 
     fn probe_kernel(cgroups: Layout) -> Result<Self> {
+        let in_user_namespace = in_user_namespace();
         Ok(Self {
             cgroups,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             capabilities: sys::permitted_capabilities()?,
-            in_user_namespace: in_user_namespace(),
+            in_user_namespace,
+            owns_mounts: !in_user_namespace || owns_its_mounts(),
+            groups_are_fixed: in_user_namespace && groups_are_fixed(),
             apparmor: false,
             selinux: false,
             resctrl: None,
@@ -91,6 +99,8 @@ impl Host {
             gid: 0,
             capabilities: u64::MAX >> (64 - crate::names::CAPABILITIES.len()),
             in_user_namespace: false,
+            owns_mounts: true,
+            groups_are_fixed: false,
             apparmor: false,
             selinux: false,
             resctrl: None,
@@ -127,6 +137,17 @@ impl Host {
 
     pub(crate) fn is_privileged(&self) -> bool {
         self.has_capability(crate::names::CAP_SYS_ADMIN)
+    }
+
+    /// Whether the caller may clone its mounts. Root in a user namespace that shares the mounts of
+    /// another one may not.
+    pub(crate) fn may_clone_mounts(&self) -> bool {
+        self.is_privileged() && self.owns_mounts
+    }
+
+    /// Whether the caller may set groups, in its own user namespace and in one that it makes.
+    pub(crate) fn may_set_groups(&self) -> bool {
+        self.has_capability(crate::names::CAP_SETGID) && !self.groups_are_fixed
     }
 }
 
@@ -165,4 +186,20 @@ fn in_user_namespace() -> bool {
     let Ok(length) = read else { return false };
     let text = String::from_utf8_lossy(&map[..length]);
     !text.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// See `ioctl_ns(2)`: the owner of one that an outer user namespace has is not told.
+fn owns_its_mounts() -> bool {
+    let open = |path| open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let (Ok(mounts), Ok(user)) = (open("/proc/self/ns/mnt"), open("/proc/self/ns/user")) else {
+        return false;
+    };
+    let inode = |file: &OwnedFd| fstat(file).map(|stat| stat.st_ino).ok();
+    sys::owning_user_namespace(mounts.as_fd())
+        .is_ok_and(|owner| inode(&owner).is_some() && inode(&owner) == inode(&user))
+}
+
+/// See `user_namespaces(7)`: a namespace below can't allow it again.
+fn groups_are_fixed() -> bool {
+    std::fs::read("/proc/self/setgroups").is_ok_and(|word| word.starts_with(b"deny"))
 }

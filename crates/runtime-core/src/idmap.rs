@@ -9,6 +9,7 @@ use rustix::io::retry_on_intr;
 use crate::error::{Context, Error, Result};
 use crate::spec::IdMapping;
 use crate::sys;
+use crate::user_namespace::Settings;
 
 /// The most lines that the kernel takes.
 const MAX_LINES: usize = 340;
@@ -122,7 +123,7 @@ impl Writer {
                 }
                 write_file(pid, kind.file, &text(map))
             }
-            Way::Helper => run_helper(pid, kind.helper, map),
+            Way::Helper => run_helper(pid, kind, map, own),
         }
     }
 }
@@ -131,6 +132,9 @@ impl Writer {
 struct Kind {
     file: &'static str,
     helper: &'static str,
+    /// Where the helper looks up who may map what, and what `usermod(8)` calls that.
+    grants: &'static str,
+    option: &'static str,
     capability: u32,
     /// Without it, a group that takes rights away could be dropped.
     denies_setgroups: bool,
@@ -139,12 +143,16 @@ struct Kind {
 const UIDS: Kind = Kind {
     file: "uid_map",
     helper: "newuidmap",
+    grants: "/etc/subuid",
+    option: "--add-subuids",
     capability: 7,
     denies_setgroups: false,
 };
 const GIDS: Kind = Kind {
     file: "gid_map",
     helper: "newgidmap",
+    grants: "/etc/subgid",
+    option: "--add-subgids",
     capability: 6,
     denies_setgroups: true,
 };
@@ -182,13 +190,19 @@ fn text(map: &[IdMapping]) -> String {
 fn write_file(pid: i32, name: &str, text: &str) -> Result<()> {
     let path = format!("/proc/{pid}/{name}");
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::open(&path, flags, Mode::empty())
-        .and_then(|file| retry_on_intr(|| rustix::io::write(&file, text.as_bytes())))
-        .context(|| format!("write {path}"))?;
+    let written = rustix::fs::open(&path, flags, Mode::empty())
+        .and_then(|file| retry_on_intr(|| rustix::io::write(&file, text.as_bytes())));
+    let hint = |errno: rustix::io::Errno| Settings::now().without_privilege(errno.raw_os_error());
+    let hint = written.err().and_then(hint);
+    written.context(|| match hint {
+        None => format!("write {path}"),
+        Some(hint) => format!("write {path} ({hint})"),
+    })?;
     Ok(())
 }
 
-fn run_helper(pid: i32, name: &str, map: &[IdMapping]) -> Result<()> {
+fn run_helper(pid: i32, kind: &Kind, map: &[IdMapping], own: u32) -> Result<()> {
+    let name = kind.helper;
     let Some(path) = find_helper(name) else {
         let message = format!(
             "mapping ids other than one's own needs {name} (Debian: package uidmap), which is in none of {}",
@@ -213,8 +227,32 @@ fn run_helper(pid: i32, name: &str, map: &[IdMapping]) -> Result<()> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().next().unwrap_or("it gave no reason");
-    let message = format!("{path}: {said} (see /etc/subuid and /etc/subgid)");
+    let message = format!("{path}: {said} ({})", helper_advice(said, kind, map, own));
     Err(Error::WrongState { message })
+}
+
+/// What to do about a helper's refusal.
+fn helper_advice(said: &str, kind: &Kind, map: &[IdMapping], own: u32) -> String {
+    if said.contains("user name") {
+        let uid = rustix::process::getuid().as_raw();
+        return format!("uid {uid} has no line in /etc/passwd");
+    }
+    if said.contains("ermitted") {
+        return "is it setuid root or does it have its capabilities, on a file system that is not \
+                mounted nosuid?"
+            .to_owned();
+    }
+    let lent = map
+        .iter()
+        .find(|line| line.host_id != own || line.size != 1);
+    let range = lent.map_or_else(String::new, |line| {
+        let last = line.host_id + (line.size - 1);
+        format!(
+            "; to have it all: usermod {} {}-{last} <user>",
+            kind.option, line.host_id
+        )
+    });
+    format!("{} says what a user may map{range}", kind.grants)
 }
 
 fn find_helper(name: &str) -> Option<String> {

@@ -53,6 +53,7 @@ mod sys;
 mod time;
 mod unit;
 mod update;
+mod user_namespace;
 
 pub use bundle::Bundle;
 pub use command::{

@@ -13,7 +13,6 @@ use super::{identity, intel_rdt, push_joins, scheduling, security_labels};
 use crate::error::Result;
 use crate::host::Host;
 use crate::id::ContainerId;
-use crate::names::CAP_SETGID;
 use crate::plan::{Plan, PlanBuilder, Source};
 use crate::resctrl::ResctrlPlace;
 use crate::spec::{MemoryPolicy, Personality, Process, Seccomp};
@@ -133,11 +132,13 @@ fn become_process(
 ) -> Result<()> {
     let in_user_namespace = options.namespaces & USER != 0;
     push_cwd(build, process, false)?;
-    let may_set_groups = host.has_capability(CAP_SETGID);
+    let may_set_groups = host.may_set_groups();
     let host = if in_user_namespace { None } else { Some(host) };
     let has_filter = options.seccomp.is_some();
     // Who mapped one group without privilege has given up changing them.
-    let denied = in_user_namespace && !may_set_groups && process.user.additional_gids.is_empty();
+    let fixed = host.is_some_and(|host| host.groups_are_fixed);
+    let denied =
+        (fixed || in_user_namespace && !may_set_groups) && process.user.additional_gids.is_empty();
     let groups = match denied {
         _ if options.keep_groups => Groups::Kept,
         true => Groups::Denied,

@@ -156,7 +156,8 @@ fn push_groups(build: &mut PlanBuilder, process: &Process, groups: Groups) -> Re
             return Ok(());
         }
         return Err(build.error(
-            "can't be set: an unprivileged caller that maps one group must give up changing groups",
+            "can't be set: who maps one group only, without privilege, gives up changing groups; \
+             newgidmap (Debian: package uidmap) maps more",
         ));
     }
     let mut groups = vec![process.user.gid];

@@ -79,7 +79,7 @@ impl Plan {
             linux,
             options,
             host,
-            init_opens_mounts: !host.is_privileged(),
+            init_opens_mounts: !host.may_clone_mounts(),
             namespaces,
             build: PlanBuilder::new(),
             root: Slot(0),

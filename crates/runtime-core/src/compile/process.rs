@@ -9,7 +9,7 @@ use super::scheduling::{self, push_personality};
 use super::security_labels;
 use crate::annotations;
 use crate::error::Result;
-use crate::names::{self, CAP_SETGID, CAP_SYS_ADMIN};
+use crate::names::{self, CAP_SYS_ADMIN};
 use crate::plan::{PlanBuilder, RaisedLimit, Source};
 use crate::spec::{Hook, Process};
 
@@ -400,10 +400,11 @@ impl Compiler<'_> {
 
     /// A caller without privilege may map groups only after it has given up changing them.
     fn groups(&self) -> Groups {
-        let denied = self.namespaces.is_new(libc::CLONE_NEWUSER as u32)
-            && !self.host.has_capability(CAP_SETGID)
-            && self.linux.gid_mappings.len() == 1
-            && self.linux.gid_mappings[0].size == 1;
+        let denied = self.host.groups_are_fixed
+            || self.namespaces.is_new(libc::CLONE_NEWUSER as u32)
+                && !self.host.may_set_groups()
+                && self.linux.gid_mappings.len() == 1
+                && self.linux.gid_mappings[0].size == 1;
         match denied {
             _ if annotations::keep_groups(&self.spec.annotations) => Groups::Kept,
             true => Groups::Denied,

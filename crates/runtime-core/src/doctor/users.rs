@@ -3,7 +3,8 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use super::{Finding, line_of};
+use super::Finding;
+use crate::user_namespace::Settings;
 
 pub(super) fn findings() -> Vec<Finding> {
     let caller = Caller::now();
@@ -12,26 +13,6 @@ pub(super) fn findings() -> Vec<Finding> {
         id_mappers(),
         sub_ids(&caller, |path| std::fs::read_to_string(path).ok()),
     ]
-}
-
-/// The kernel's settings about user namespaces, where it has them.
-#[derive(Debug, Default)]
-struct Settings {
-    max: Option<String>,
-    /// A patch of Debian and its kin.
-    unprivileged: Option<String>,
-    /// A patch of Ubuntu.
-    apparmor: Option<String>,
-}
-
-impl Settings {
-    fn now() -> Self {
-        Self {
-            max: line_of("/proc/sys/user/max_user_namespaces"),
-            unprivileged: line_of("/proc/sys/kernel/unprivileged_userns_clone"),
-            apparmor: line_of("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
-        }
-    }
 }
 
 fn user_namespaces(settings: &Settings) -> Finding {

@@ -8,6 +8,7 @@ use orlop_init::{Op, Part, Record};
 use super::{Plan, Source};
 use crate::error::StepError;
 use crate::names;
+use crate::user_namespace::Settings;
 
 impl Plan {
     /// What an operation does, as a person would say it.
@@ -153,7 +154,18 @@ impl Plan {
             operation: self.describe(&step.op),
             reason: self.reason(&step.op, record),
             errno,
-            hint: super::hints::hint(&step.op, record, self.new_namespaces),
+            hint: super::hints::hint(&step.op, record, self.new_namespaces)
+                .or_else(|| self.setting(&step.op, record)),
+        }
+    }
+
+    /// The host's setting that made a step fail, if it is one.
+    fn setting(&self, op: &Op, record: &Record) -> Option<&'static str> {
+        let user = libc::CLONE_NEWUSER as u32;
+        match op {
+            Op::Unshare { flags } if flags & user != 0 => Settings::now().refusal(record.value),
+            _ if self.new_namespaces & user != 0 => Settings::now().without_privilege(record.value),
+            _ => None,
         }
     }
 

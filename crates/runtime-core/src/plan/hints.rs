@@ -26,8 +26,11 @@ pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static
             "proc and sysfs must be mounted on ordinary directories; the image has a link there",
         ),
         (Op::MountFs { strict: true, .. }, libc::EPERM) if new_user => Some(
-            "in a user namespace proc needs a PID namespace of its own, sysfs a network namespace of its own",
+            "in a user namespace proc needs a PID namespace of its own, sysfs a network namespace of its own, and both a caller that sees all of its own: in a container with masked paths, bind them instead",
         ),
+        (Op::SetIds { .. } | Op::Groups { .. }, libc::EINVAL) => {
+            Some("no such id is mapped in the container's user namespace")
+        }
         (Op::CopyUp { .. }, libc::ENOSPC) => Some("the tmpfs is too small for what it covers"),
         (Op::Scheduler { .. }, libc::EPERM) => Some(
             "it needs CAP_SYS_NICE; SCHED_DEADLINE does not go with a cpuset, nor SCHED_FIFO and SCHED_RR with a cgroup without cpu.rt_runtime_us",
@@ -56,6 +59,20 @@ pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static
         (Op::Pivot { .. }, libc::EINVAL) => {
             Some("the host's root may be a ramfs, which can't be pivoted from; use --no-pivot")
         }
+        (Op::Attach { .. }, libc::ENOTDIR) => Some(
+            "a directory can't be mounted onto a file, nor a file onto a directory: check the source on the host and the destination in the image",
+        ),
+        // Of a user namespace the host's settings tell more.
+        (Op::Unshare { flags }, errno) if flags & libc::CLONE_NEWUSER as u32 == 0 => {
+            of_birth(errno)
+        }
+        _ => of_program(op, record.value),
+    }
+}
+
+/// Of the program: not found, or not executed.
+fn of_program(op: &Op, errno: i32) -> Option<&'static str> {
+    match (op, errno) {
         (Op::FindProgram { candidates }, libc::ENOENT) if candidates.count > 1 => Some(
             "no directory of the PATH in process.env has it, in the container's root file system",
         ),
@@ -68,13 +85,6 @@ pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static
         (Op::Exec { .. }, libc::ENOENT) => Some(
             "the file is there; the interpreter that its first line or its ELF header names is not, or the line ends in a carriage return",
         ),
-        (Op::Attach { .. }, libc::ENOTDIR) => Some(
-            "a directory can't be mounted onto a file, nor a file onto a directory: check the source on the host and the destination in the image",
-        ),
-        (Op::Unshare { flags }, libc::EPERM) if flags & libc::CLONE_NEWUSER as u32 != 0 => Some(
-            "this host lets users make no user namespaces: sysctl kernel.unprivileged_userns_clone=1 or kernel.apparmor_restrict_unprivileged_userns=0; `orlop-runc doctor` tells",
-        ),
-        (Op::Unshare { .. }, errno) => of_birth(errno),
         (Op::Exec { .. }, libc::ENOEXEC) => {
             Some("it is not an executable of this architecture, or a script without #!")
         }

@@ -116,15 +116,18 @@ pub(crate) fn spawn_program(
 }
 
 fn set_oom_score(pid: i32, score: i32) -> Result<()> {
+    let lower = " (less than the caller's takes CAP_SYS_RESOURCE)";
     std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
-        .context(|| format!("set oom_score_adj to {score}"))
+        .context(|| format!("set oom_score_adj to {score}{lower}"))
 }
 
 /// Init in a user namespace can lower its limits and raise none, so what it needs is raised first.
 fn raise_limit(pid: i32, limit: RaisedLimit) -> Result<()> {
     let RaisedLimit { resource, hard, .. } = limit;
-    sys::raise_hard_limit(pid, resource, hard)
-        .context(|| format!("raise {} to {hard}", crate::names::rlimit(resource)))
+    sys::raise_hard_limit(pid, resource, hard).context(|| {
+        let name = crate::names::rlimit(resource);
+        format!("raise {name} to {hard}, which takes CAP_SYS_RESOURCE")
+    })
 }
 
 /// What takes a filter's listener, by its number in the process.

@@ -136,10 +136,11 @@ impl StateRoot {
 }
 
 fn not_opened(path: &Path, errno: Errno) -> Error {
-    Error::system(
-        format!("open the state directory {}", path.display()),
-        errno,
-    )
+    let mut operation = format!("open the state directory {}", path.display());
+    if errno == Errno::ACCESS {
+        operation.push_str(", which is another user's (name your own, or set XDG_RUNTIME_DIR)");
+    }
+    Error::system(operation, errno)
 }
 
 /// Whether the path is a link that root or this user made: anybody else's could lead anywhere.

@@ -12,7 +12,7 @@ mod signal;
 pub(crate) use caps::permitted_capabilities;
 pub(crate) use clone::{Birth, clone_init};
 pub(crate) use mount::{map_mount_ids, mount_setattr};
-pub(crate) use namespace::namespace_kind;
+pub(crate) use namespace::{namespace_kind, owning_user_namespace};
 pub(crate) use probe::has_call;
 pub(crate) use rlimit::raise_hard_limit;
 pub(crate) use signal::pidfd_send_signal;
