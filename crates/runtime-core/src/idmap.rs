@@ -11,6 +11,8 @@ use crate::spec::IdMapping;
 use crate::sys;
 use crate::user_namespace::Settings;
 
+/// See `capabilities(7)`.
+const CAP_SETFCAP: u32 = 31;
 /// The most lines that the kernel takes.
 const MAX_LINES: usize = 340;
 /// Where the set-user-id helpers may lie: `PATH` is the caller's, and not to be trusted with them.
@@ -116,7 +118,17 @@ struct Writer {
 impl Writer {
     fn write(&self, kind: &Kind, pid: i32, map: &[IdMapping], own: u32) -> Result<()> {
         match Way::of(map, own, self.capabilities & 1 << kind.capability != 0) {
-            Way::Direct => write_file(pid, kind.file, &text(map)),
+            Way::Direct => write_file(pid, kind.file, &text(map)).map_err(|error| {
+                let lacks_setfcap = self.capabilities & 1 << CAP_SETFCAP == 0;
+                let maps_root = map.iter().any(|line| line.host_id == 0);
+                if !(lacks_setfcap && maps_root && kind.capability == UIDS.capability) {
+                    return error;
+                }
+                let why = "mapping the caller's root takes CAP_SETFCAP, too (since Linux 5.12)";
+                Error::WrongState {
+                    message: format!("{error} ({why})"),
+                }
+            }),
             Way::OwnId => {
                 if kind.denies_setgroups {
                     write_file(pid, "setgroups", "deny")?;

@@ -8,6 +8,10 @@ pub(crate) fn of_birth(errno: i32) -> Option<&'static str> {
         libc::EPERM => Some(
             "new namespaces take CAP_SYS_ADMIN: run it as root, or give the container a user namespace (`orlop-runc spec --rootless`)",
         ),
+        // CLONE_INTO_CGROUP: whoever moves needs rights above where they come from and go to.
+        libc::EACCES => Some(
+            "the caller itself has to be in the part of the cgroup hierarchy that is delegated to it",
+        ),
         libc::ENOSPC | libc::EUSERS => {
             Some("the limit of such namespaces is reached: sysctl user.max_*_namespaces")
         }

@@ -1,0 +1,437 @@
+//! Containers of a user who is not root: with and without further ids, with and without a cgroup of
+//! their own, and what is said where something is missing.
+
+use orlop_tests::callers::{USER, World};
+use orlop_tests::view::cgroup_roots;
+use orlop_tests::{Bundle, Fixture, Output, cgroup, skip, test_name};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::process::Command;
+
+/// A user, in a world in which that user exists, and a bundle as `spec --rootless` makes it.
+struct User<'a> {
+    fixture: &'a Fixture,
+    world: World,
+    bundle: Bundle,
+    /// The delegated cgroup that the user is in.
+    inside: Option<String>,
+}
+
+impl<'a> User<'a> {
+    fn new(fixture: &'a Fixture) -> Self {
+        let world = World::make(&fixture.file("world"), fixture.tag()).expect("make a world");
+        // The build's own folder may be closed to a user.
+        fs::copy(fixture.runtime().program(), fixture.file("orlop-runc")).expect("copy");
+        let mut user = Self {
+            fixture,
+            world,
+            bundle: fixture.bundle(),
+            inside: None,
+        };
+        fs::remove_file(user.bundle.config_path()).expect("make room");
+        let path = user.bundle.path().display().to_string();
+        user.root(&format!("chown -hR {} {path}", USER.1)).ok();
+        user.call("", "spec --rootless").ok();
+        let config = fs::read(user.bundle.config_path()).expect("read the configuration");
+        user.bundle.config = serde_json::from_slice(&config).expect("JSON");
+        user.bundle.config["process"]["terminal"] = json!(false);
+        user.bundle.config["root"]["readonly"] = json!(false);
+        user
+    }
+
+    /// A line of shell as root, in the user's world.
+    fn root(&self, line: &str) -> Output {
+        self.world.script(line, false).run()
+    }
+
+    /// A command of the runtime as the user, through another program if one is named.
+    fn call(&self, through: &str, command: &str) -> Output {
+        let line = format!(
+            "export XDG_RUNTIME_DIR=/run/user/{}; cd {}; {through} {} {command}",
+            USER.1,
+            self.bundle.path().display(),
+            self.fixture.file("orlop-runc").display(),
+        );
+        if let Some(name) = &self.inside {
+            // As root, since only root may take a process there from elsewhere.
+            let join = format!(
+                "for procs in /sys/fs/cgroup/{name}/cgroup.procs /sys/fs/cgroup/*/{name}/cgroup.procs; \
+                 do [ ! -e $procs ] || echo $$ >$procs; done; \
+                 exec setpriv --reuid {0} --regid {0} --init-groups sh -c \"$1\"",
+                USER.1
+            );
+            let command = self.world.script(&join, false);
+            return command.args(["sh", &line]).run();
+        }
+        self.world.script(&line, true).run()
+    }
+
+    fn set(&mut self, pointer: &str, value: Value) -> &mut Self {
+        let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
+        self.bundle.config.pointer_mut(parent).expect("a field")[name] = value;
+        self
+    }
+
+    /// A shell script in a new container.
+    fn run_through(&mut self, through: &str, script: &str) -> Output {
+        self.set("/process/args", json!(["sh", "-c", script]));
+        self.bundle.write().expect("write the configuration");
+        let id = format!("{}-c", self.fixture.tag());
+        self.call(through, &format!("run {id}"))
+    }
+
+    fn run(&mut self, script: &str) -> Output {
+        self.run_through("", script)
+    }
+
+    /// Ids of the user's own and those that `/etc/subuid` gives.
+    fn map_many(&mut self) {
+        let map = json!([
+            { "containerID": 0, "hostID": USER.1, "size": 1 },
+            { "containerID": 1, "hostID": 700_000, "size": 65_535 },
+        ]);
+        self.set("/linux/uidMappings", map.clone());
+        self.set("/linux/gidMappings", map);
+    }
+
+    /// Root of a user namespace, in which that id is 0.
+    fn map_root(&mut self) {
+        let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
+        self.set("/linux/uidMappings", map.clone());
+        self.set("/linux/gidMappings", map);
+    }
+}
+
+#[test]
+fn one_id_needs_no_helper() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    for helper in ["newuidmap", "newgidmap"] {
+        user.root(&format!("mount --bind /dev/null $(command -v {helper})"));
+    }
+    let output = user.run("id -u; cat /proc/self/uid_map /proc/self/setgroups; touch /x");
+    let text = output
+        .ok()
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(text, format!("0 0 {} 1 deny", USER.1));
+    let made = fs::metadata(user.bundle.rootfs().join("x")).expect("the file it made");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), USER.1);
+    drop(user);
+    fixture.assert_clean();
+}
+
+#[test]
+fn the_whole_life() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    user.set("/process/args", json!(["sleep", "60"]));
+    user.bundle.write().expect("write the configuration");
+    let id = format!("{}-c", fixture.tag());
+    let call = |command: &str| user.call("", &command.replace("ID", &id));
+    call("create ID").ok();
+    call("start ID").ok();
+    assert!(call("list").ok().stdout.contains("running"));
+    assert_eq!(call("exec ID id -u").ok().stdout, "0\n");
+    call("exec ID fish").says("executable file not found in $PATH");
+    assert_eq!(
+        call("exec -e A=b --cwd /tmp ID sh -c 'echo $A; pwd'")
+            .ok()
+            .stdout,
+        "b\n/tmp\n"
+    );
+    call("kill ID KILL").ok();
+    call("delete --force ID").ok();
+    assert_eq!(call("list -q").ok().stdout, "");
+    drop(user);
+    fixture.assert_clean();
+}
+
+#[test]
+fn many_ids_come_from_the_helpers() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    if !World::has("newuidmap") {
+        skip!("newuidmap is not installed");
+    }
+    user.map_many();
+    let chown = json!(["CAP_CHOWN"]);
+    let sets = json!({ "bounding": chown, "effective": chown, "permitted": chown });
+    user.set("/process/capabilities", sets);
+    let script = "cat /proc/self/setgroups; mkdir /t; chown 1000:50 /t; stat -c %u:%g /t";
+    assert_eq!(user.run(script).ok().stdout, "allow\n1000:50\n");
+    user.set(
+        "/process/user",
+        json!({ "uid": 1000, "gid": 50, "additionalGids": [7] }),
+    );
+    let output = user.run("id -u; id -G");
+    assert_eq!(output.ok().stdout, "1000\n50 7\n");
+    drop(user);
+    fixture.assert_clean();
+}
+
+#[test]
+fn what_the_helpers_lack_is_named() {
+    let fixture = Fixture::new(test_name!());
+    if !World::has("newuidmap") {
+        skip!("newuidmap is not installed");
+    }
+    let mut user = User::new(&fixture);
+    user.map_many();
+    user.root(": >/etc/subuid").ok();
+    user.run("true").fails_naming(&[
+        "/usr/bin/newuidmap",
+        "/etc/subuid",
+        "usermod --add-subuids 700000-765534",
+    ]);
+    let plain = fixture.file("newuidmap");
+    fs::copy("/usr/bin/newuidmap", &plain).expect("copy");
+    fs::set_permissions(&plain, fs::Permissions::from_mode(0o755)).expect("set a mode");
+    let line = format!(
+        "echo orlop-user:{} >>/etc/subuid; mount --bind {} /usr/bin/newuidmap",
+        World::SUB_IDS,
+        plain.display()
+    );
+    user.root(&line).ok();
+    user.run("true").fails_naming(&["newuidmap", "setuid root"]);
+    user.root("mount --bind /dev/null /usr/bin/newuidmap").ok();
+    user.run("true")
+        .fails_naming(&["newuidmap", "package uidmap"]);
+    drop(user);
+    fixture.assert_clean();
+}
+
+#[test]
+fn what_the_host_forbids_is_named() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    user.set("/process/user", json!({ "uid": 5, "gid": 0 }));
+    user.run("true")
+        .fails_naming(&["user 5", "no such id is mapped"]);
+    user.set("/process/user", json!({ "uid": 0, "gid": 0 }));
+    user.set("/process/oomScoreAdj", json!(-500));
+    user.run("true")
+        .fails_naming(&["oom_score_adj", "CAP_SYS_RESOURCE"]);
+    user.set("/process/oomScoreAdj", json!(500));
+    // The setting is that of the user namespace it is written in, not the machine's.
+    user.map_root();
+    let none = "unshare --user --map-root-user sh -c \
+                'echo 0 >/proc/sys/user/max_user_namespaces && exec \"$@\"' sh";
+    user.run_through(none, "true")
+        .fails_naming(&["sysctl user.max_user_namespaces"]);
+    for field in ["uidMappings", "gidMappings"] {
+        user.set(&format!("/linux/{field}"), json!([]));
+    }
+    let namespaces = json!([{ "type": "pid" }, { "type": "mount" }, { "type": "uts" }]);
+    user.set("/linux/namespaces", namespaces);
+    user.run("true")
+        .fails_naming(&["namespaces", "takes root, or a user namespace"]);
+    drop(user);
+    fixture.assert_clean();
+}
+
+#[test]
+fn without_a_runtime_directory_it_is_named() {
+    let fixture = Fixture::new(test_name!());
+    let user = User::new(&fixture);
+    user.root("mkdir -m 700 /run/orlop").ok();
+    let line = format!("{} list", fixture.file("orlop-runc").display());
+    let output = user.world.script(&line, true).run();
+    output.fails_naming(&["/run/orlop", "XDG_RUNTIME_DIR"]);
+    drop(user);
+    fixture.assert_clean();
+}
+
+#[test]
+fn limits_need_a_delegated_cgroup() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    let path = format!("/{}/below", fixture.tag());
+    user.set("/linux/cgroupsPath", json!(path));
+    // A path alone is a wish: without limits there is nothing to keep.
+    user.run("true").ok();
+    user.set(
+        "/linux/resources",
+        json!({ "memory": { "limit": 33_554_432 } }),
+    );
+    user.run("true")
+        .fails_naming(&["not delegated to this user"]);
+    if !orlop_tests::view::has_v1() {
+        drop(user);
+        fixture.assert_clean();
+        skip!("no cgroup v1 here: delegation on v2 is systemd's");
+    }
+    delegate(fixture.tag());
+    user.run("true")
+        .fails_naming(&["cgroup", "the caller itself has to be"]);
+    user.inside = Some(fixture.tag().to_owned());
+    let output = user.run("grep :memory: /proc/self/cgroup").ok();
+    assert!(output.stdout.contains(&path), "{output}");
+    let id = format!("{}-d", fixture.tag());
+    user.set("/process/args", json!(["sleep", "60"]));
+    user.bundle.write().expect("write the configuration");
+    user.call("", &format!("run -d {id} </dev/null >/dev/null 2>&1"))
+        .ok();
+    let state = user.call("", &format!("state {id}")).ok().json();
+    let pid = state["pid"]
+        .as_u64()
+        .and_then(|pid| u32::try_from(pid).ok());
+    let limit = cgroup::read(pid.expect("a pid"), "memory", "memory.limit_in_bytes");
+    assert_eq!(limit, "33554432");
+    user.call("", &format!("delete --force {id}")).ok();
+    drop(user);
+    cgroup::remove_named(fixture.tag());
+    fixture.assert_clean();
+}
+
+/// Gives the user a cgroup in every hierarchy, as an administrator does.
+fn delegate(name: &str) {
+    for root in cgroup_roots().expect("find the hierarchies") {
+        let folder = root.join(name);
+        fs::create_dir(&folder).expect("make a cgroup");
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            if let Ok(all) = fs::read(root.join(file)) {
+                fs::write(folder.join(file), all).expect("hand on");
+            }
+        }
+        chown(&folder, Some(USER.1), Some(USER.1)).expect("hand over");
+        for entry in fs::read_dir(&folder).expect("list").flatten() {
+            chown(entry.path(), Some(USER.1), Some(USER.1)).expect("hand over");
+        }
+    }
+}
+
+#[test]
+fn root_of_a_namespace_that_shares_the_hosts_mounts() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    user.map_root();
+    for through in [
+        "unshare --user --map-root-user",
+        "unshare --user --map-root-user --mount",
+        "unshare --user --map-root-user --mount --pid --fork --mount-proc",
+    ] {
+        assert_eq!(
+            user.run_through(through, "id -u").ok().stdout,
+            "0\n",
+            "{through}"
+        );
+    }
+    drop(user);
+    fixture.assert_clean();
+}
+
+/// The bundle's root file system gets the runtime, and a bundle in it. Returns the outer
+/// configuration, which runs that.
+fn nest(user: &mut User<'_>, inner: &Value) -> Value {
+    let rootfs = user.bundle.rootfs();
+    fs::copy(
+        user.fixture.runtime().program(),
+        rootfs.join("bin/orlop-runc"),
+    )
+    .expect("copy");
+    let copied = Command::new("cp")
+        .arg("-a")
+        .arg(&rootfs)
+        .arg(user.fixture.file("inner"))
+        .status();
+    assert!(copied.is_ok_and(|status| status.success()));
+    let made = fs::create_dir(rootfs.join("nest"))
+        .and_then(|()| fs::rename(user.fixture.file("inner"), rootfs.join("nest/rootfs")))
+        .and_then(|()| fs::write(rootfs.join("nest/config.json"), inner.to_string()));
+    made.expect("make a bundle in the bundle");
+    let line = format!("chown -hR {} {}", USER.1, rootfs.display());
+    user.root(&line).ok();
+    let mut outer = user.bundle.config.clone();
+    let all = CAPABILITIES;
+    outer["root"]["readonly"] = json!(false);
+    outer["process"]["noNewPrivileges"] = json!(false);
+    outer["process"]["capabilities"] =
+        json!({ "bounding": all, "effective": all, "permitted": all });
+    outer
+}
+
+/// What a runtime needs; not `CAP_SYS_RESOURCE`, which not every machine's root has.
+const CAPABILITIES: [&str; 12] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_ADMIN",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_CHROOT",
+];
+
+#[test]
+fn in_a_container_without_privilege() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    user.set("/process/args", json!(["id", "-u"]));
+    let mut inner = user.bundle.config.clone();
+    let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
+    inner["linux"]["uidMappings"] = map.clone();
+    inner["linux"]["gidMappings"] = map;
+    let mut outer = nest(&mut user, &inner);
+    let script = "orlop-runc --root /tmp/state run --bundle /nest inner";
+    user.bundle.config = outer.clone();
+    // The kernel lets nobody mount a procfs that shows more than the one they see.
+    user.run(script)
+        .fails_naming(&["proc at /proc", "masked paths"]);
+    for field in ["maskedPaths", "readonlyPaths"] {
+        outer["linux"][field] = json!([]);
+    }
+    user.bundle.config = outer;
+    assert_eq!(user.run(script).ok().stdout, "0\n");
+    drop(user);
+    fixture.assert_clean();
+}
+
+#[test]
+fn in_a_privileged_container() {
+    let fixture = Fixture::new(test_name!());
+    if !orlop_tests::view::has_v1() {
+        skip!("no cgroup v1 here; on v2 a container with limits has no room for another's");
+    }
+    let mut user = User::new(&fixture);
+    let mut inner = fixture.bundle().config.clone();
+    inner["process"]["args"] = json!(["sh", "-c", "id -u; grep :pids: /proc/self/cgroup"]);
+    inner["linux"]["resources"] = json!({ "pids": { "limit": 20 } });
+    inner["linux"]["cgroupsPath"] = json!("/inner");
+    let outer = nest(&mut user, &inner);
+    let mut bundle = fixture.bundle();
+    let rootfs = user.bundle.rootfs();
+    bundle.config["root"] = json!({ "path": rootfs, "readonly": false });
+    bundle.config["process"] = outer["process"].clone();
+    bundle.config["process"]["args"] = json!([
+        "sh",
+        "-c",
+        "orlop-runc --root /tmp/state run --bundle /nest inner"
+    ]);
+    for field in ["maskedPaths", "readonlyPaths", "seccomp"] {
+        bundle.config["linux"][field] = Value::Null;
+    }
+    bundle.config["linux"]["namespaces"] =
+        json!([{ "type": "pid" }, { "type": "mount" }, { "type": "cgroup" }, { "type": "uts" }]);
+    let mounts = bundle.config["mounts"].as_array_mut().expect("mounts");
+    mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
+    mounts.push(json!({
+        "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+        "options": ["nosuid", "nodev", "noexec"],
+    }));
+    bundle.write().expect("write the configuration");
+    let output = fixture.container(&bundle).run().ok();
+    assert!(
+        output.stdout.starts_with("0\n") && output.stdout.contains("/inner"),
+        "{output}"
+    );
+    drop(user);
+    fixture.assert_clean();
+}
