@@ -1,107 +1,13 @@
 //! Containers of a user who is not root: with and without further ids, with and without a cgroup of
 //! their own, and what is said where something is missing.
 
-use orlop_tests::callers::{USER, World};
+use orlop_tests::callers::{USER, User, World};
 use orlop_tests::view::cgroup_roots;
-use orlop_tests::{Bundle, Fixture, Output, cgroup, skip, test_name};
+use orlop_tests::{Fixture, cgroup, skip, test_name};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
-
-/// A user, in a world in which that user exists, and a bundle as `spec --rootless` makes it.
-struct User<'a> {
-    fixture: &'a Fixture,
-    world: World,
-    bundle: Bundle,
-    /// The delegated cgroup that the user is in.
-    inside: Option<String>,
-}
-
-impl<'a> User<'a> {
-    fn new(fixture: &'a Fixture) -> Self {
-        let world = World::make(&fixture.file("world"), fixture.tag()).expect("make a world");
-        // The build's own folder may be closed to a user.
-        fs::copy(fixture.runtime().program(), fixture.file("orlop-runc")).expect("copy");
-        let mut user = Self {
-            fixture,
-            world,
-            bundle: fixture.bundle(),
-            inside: None,
-        };
-        fs::remove_file(user.bundle.config_path()).expect("make room");
-        let path = user.bundle.path().display().to_string();
-        user.root(&format!("chown -hR {} {path}", USER.1)).ok();
-        user.call("", "spec --rootless").ok();
-        let config = fs::read(user.bundle.config_path()).expect("read the configuration");
-        user.bundle.config = serde_json::from_slice(&config).expect("JSON");
-        user.bundle.config["process"]["terminal"] = json!(false);
-        user.bundle.config["root"]["readonly"] = json!(false);
-        user
-    }
-
-    /// A line of shell as root, in the user's world.
-    fn root(&self, line: &str) -> Output {
-        self.world.script(line, false).run()
-    }
-
-    /// A command of the runtime as the user, through another program if one is named.
-    fn call(&self, through: &str, command: &str) -> Output {
-        let line = format!(
-            "export XDG_RUNTIME_DIR=/run/user/{}; cd {}; {through} {} {command}",
-            USER.1,
-            self.bundle.path().display(),
-            self.fixture.file("orlop-runc").display(),
-        );
-        if let Some(name) = &self.inside {
-            // As root, since only root may take a process there from elsewhere.
-            let join = format!(
-                "for procs in /sys/fs/cgroup/{name}/cgroup.procs /sys/fs/cgroup/*/{name}/cgroup.procs; \
-                 do [ ! -e $procs ] || echo $$ >$procs; done; \
-                 exec setpriv --reuid {0} --regid {0} --init-groups sh -c \"$1\"",
-                USER.1
-            );
-            let command = self.world.script(&join, false);
-            return command.args(["sh", &line]).run();
-        }
-        self.world.script(&line, true).run()
-    }
-
-    fn set(&mut self, pointer: &str, value: Value) -> &mut Self {
-        let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
-        self.bundle.config.pointer_mut(parent).expect("a field")[name] = value;
-        self
-    }
-
-    /// A shell script in a new container.
-    fn run_through(&mut self, through: &str, script: &str) -> Output {
-        self.set("/process/args", json!(["sh", "-c", script]));
-        self.bundle.write().expect("write the configuration");
-        let id = format!("{}-c", self.fixture.tag());
-        self.call(through, &format!("run {id}"))
-    }
-
-    fn run(&mut self, script: &str) -> Output {
-        self.run_through("", script)
-    }
-
-    /// Ids of the user's own and those that `/etc/subuid` gives.
-    fn map_many(&mut self) {
-        let map = json!([
-            { "containerID": 0, "hostID": USER.1, "size": 1 },
-            { "containerID": 1, "hostID": 700_000, "size": 65_535 },
-        ]);
-        self.set("/linux/uidMappings", map.clone());
-        self.set("/linux/gidMappings", map);
-    }
-
-    /// Root of a user namespace, in which that id is 0.
-    fn map_root(&mut self) {
-        let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
-        self.set("/linux/uidMappings", map.clone());
-        self.set("/linux/gidMappings", map);
-    }
-}
 
 #[test]
 fn one_id_needs_no_helper() {
@@ -326,21 +232,17 @@ fn root_of_a_namespace_that_shares_the_hosts_mounts() {
 
 /// The bundle's root file system gets the runtime, and a bundle in it. Returns the outer
 /// configuration, which runs that.
-fn nest(user: &mut User<'_>, inner: &Value) -> Value {
+fn nest(fixture: &Fixture, user: &User<'_>, inner: &Value) -> Value {
     let rootfs = user.bundle.rootfs();
-    fs::copy(
-        user.fixture.runtime().program(),
-        rootfs.join("bin/orlop-runc"),
-    )
-    .expect("copy");
+    fs::copy(fixture.runtime().program(), rootfs.join("bin/orlop-runc")).expect("copy");
     let copied = Command::new("cp")
         .arg("-a")
         .arg(&rootfs)
-        .arg(user.fixture.file("inner"))
+        .arg(fixture.file("inner"))
         .status();
     assert!(copied.is_ok_and(|status| status.success()));
     let made = fs::create_dir(rootfs.join("nest"))
-        .and_then(|()| fs::rename(user.fixture.file("inner"), rootfs.join("nest/rootfs")))
+        .and_then(|()| fs::rename(fixture.file("inner"), rootfs.join("nest/rootfs")))
         .and_then(|()| fs::write(rootfs.join("nest/config.json"), inner.to_string()));
     made.expect("make a bundle in the bundle");
     let line = format!("chown -hR {} {}", USER.1, rootfs.display());
@@ -379,7 +281,7 @@ fn in_a_container_without_privilege() {
     let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
     inner["linux"]["uidMappings"] = map.clone();
     inner["linux"]["gidMappings"] = map;
-    let mut outer = nest(&mut user, &inner);
+    let mut outer = nest(&fixture, &user, &inner);
     let script = "orlop-runc --root /tmp/state run --bundle /nest inner";
     user.bundle.config = outer.clone();
     // The kernel lets nobody mount a procfs that shows more than the one they see.
@@ -400,12 +302,12 @@ fn in_a_privileged_container() {
     if !orlop_tests::view::has_v1() {
         skip!("no cgroup v1 here; on v2 a container with limits has no room for another's");
     }
-    let mut user = User::new(&fixture);
+    let user = User::new(&fixture);
     let mut inner = fixture.bundle().config.clone();
     inner["process"]["args"] = json!(["sh", "-c", "id -u; grep :pids: /proc/self/cgroup"]);
     inner["linux"]["resources"] = json!({ "pids": { "limit": 20 } });
     inner["linux"]["cgroupsPath"] = json!("/inner");
-    let outer = nest(&mut user, &inner);
+    let outer = nest(&fixture, &user, &inner);
     let mut bundle = fixture.bundle();
     let rootfs = user.bundle.rootfs();
     bundle.config["root"] = json!({ "path": rootfs, "readonly": false });

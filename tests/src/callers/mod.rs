@@ -13,10 +13,12 @@ mod act;
 mod daemon;
 mod image;
 mod stage;
+mod user;
 mod world;
 
 pub use act::{Act, Section, acts, plays};
 pub use daemon::Daemon;
 pub use image::{archive as make_archive, make as make_image};
 pub use stage::Stage;
+pub use user::User;
 pub use world::{USER, World};
