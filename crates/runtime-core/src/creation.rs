@@ -1,10 +1,12 @@
 //! A container in the making: everything between a Plan and a container that stands on its own.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use orlop_cgroups::{Cgroup, Mode};
 
+use crate::annotations::{self, PIDFD_RECEIVER};
 use crate::birth::Birth;
 use crate::bundle::Bundle;
 use crate::cgroup_birth::{self, MadeCgroup};
@@ -37,6 +39,20 @@ pub(crate) struct Making<'a> {
 pub(crate) struct Sockets {
     pub console: Option<ConsoleSocket>,
     pub pidfd: Option<ConsoleSocket>,
+}
+
+impl Sockets {
+    /// Connects to those that the options, or annotations, name.
+    pub(crate) fn connect(
+        options: &CreateOptions,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        let annotated = annotations::value(annotations, PIDFD_RECEIVER).map(Path::new);
+        Ok(Self {
+            console: ConsoleSocket::connect_to(options.console_socket.as_deref())?,
+            pidfd: ConsoleSocket::connect_to(options.pidfd_socket.as_deref().or(annotated))?,
+        })
+    }
 }
 
 /// Makes a container. Whatever fails, nothing is left of it.
@@ -181,6 +197,11 @@ impl Made {
         Ok(Container::made(dir, state, terminal, waiting).with_warnings(warnings))
     }
 }
+
+#[cfg(feature = "checkpoint")]
+mod revival;
+#[cfg(feature = "checkpoint")]
+pub(crate) use revival::{Cradle, Revived, revive};
 
 /// What is there of a container so far: dropped, it takes everything back.
 struct Creation {

@@ -99,6 +99,12 @@ pub enum Error {
         /// How it ended, for example `was killed by signal 9`.
         how: String,
     },
+    /// criu is missing, too old, or could not do what was asked of it.
+    #[error("{message}")]
+    Criu {
+        /// What criu says of it.
+        message: String,
+    },
     /// A time limit ran out.
     #[error("{operation}: gave up after {seconds} s")]
     TimedOut {

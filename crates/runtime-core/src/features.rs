@@ -16,11 +16,18 @@ pub const SYSTEMD: bool = cfg!(feature = "systemd");
 /// is, for example `org.systemd.property.TimeoutStopSec`; values are in GVariant's text format.
 pub const UNIT_PROPERTY: &str = "org.systemd.property.";
 
+/// The annotation that names a file with criu's options for the container, in place of
+/// `/etc/criu/runc.conf`; empty, there is none.
+pub const CRIU_CONFIG: &str = "org.criu.config";
+
+/// Whether containers can be checkpointed and restored.
+pub const CHECKPOINT: bool = cfg!(feature = "checkpoint");
+
 /// Annotations that change how a container is made, or, with a dot at the end, what the names of such
 /// begin with. Who passes on annotations of somebody else may want to leave them out.
 #[must_use]
 pub fn annotations() -> Vec<&'static str> {
-    vec![UNIT_PROPERTY, annotations::PREFIX]
+    vec![UNIT_PROPERTY, CRIU_CONFIG, annotations::PREFIX]
 }
 
 /// Whether mounts may have id maps of their own.

@@ -15,6 +15,8 @@ mod annotations;
 mod birth;
 mod bundle;
 mod cgroup_birth;
+#[cfg(feature = "checkpoint")]
+mod checkpoint;
 mod command;
 mod compile;
 mod console_socket;
@@ -56,6 +58,10 @@ mod update;
 mod user_namespace;
 
 pub use bundle::Bundle;
+#[cfg(feature = "checkpoint")]
+pub use checkpoint::{
+    CgroupsMode, CheckpointOptions, CriuOptions, NetworkLock, PageServer, RestoreOptions,
+};
 pub use command::{
     Bind, Capabilities, Capability, Child, Command, Detached, ExitStatus, FileSystem, Isolation,
     Mount, Namespace, Output, Prepared, Process, Resource, Root, Stdio, TerminalSize, Tmpfs,

@@ -1,10 +1,8 @@
 //! Containers that outlive their maker: known by id, kept in a directory.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::annotations::{self, PIDFD_RECEIVER};
 use crate::bundle::Bundle;
-use crate::console_socket::ConsoleSocket;
 use crate::container::Container;
 use crate::creation::{self, Making, Sockets};
 use crate::error::{Error, Result};
@@ -14,6 +12,8 @@ use crate::options::{CgroupPolicy, Options};
 use crate::plan::Plan;
 use crate::seccomp::{Cache, Filter};
 use crate::spawn;
+#[cfg(feature = "checkpoint")]
+use crate::state::Claim;
 use crate::state::{OciState, StateRoot};
 use crate::unit;
 
@@ -117,13 +117,7 @@ impl Runtime {
         if let Some(rootfs) = &plan.rootfs {
             spawn::check_rootfs(rootfs)?;
         }
-        let annotated = annotations::value(&bundle.spec.annotations, PIDFD_RECEIVER);
-        let pidfd_socket = options.pidfd_socket.as_deref();
-        let pidfd_socket = pidfd_socket.or(annotated.map(Path::new));
-        let sockets = Sockets {
-            console: ConsoleSocket::connect_to(options.console_socket.as_deref())?,
-            pidfd: ConsoleSocket::connect_to(pidfd_socket)?,
-        };
+        let sockets = Sockets::connect(&options, &bundle.spec.annotations)?;
         let filter = self.filter(&plan)?;
         let unit = plan.cgroup.as_ref().and_then(|cgroup| cgroup.unit.as_ref());
         let unit = unit.map(unit::prepare).transpose()?;
@@ -194,6 +188,11 @@ impl Runtime {
         Ok(all)
     }
 
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn claim(&self, id: &ContainerId) -> Result<Claim> {
+        self.root.claim(id)
+    }
+
     fn filter(&self, plan: &Plan) -> Result<Option<std::sync::Arc<Filter>>> {
         let Some(seccomp) = &plan.seccomp else {
             return Ok(None);
@@ -203,7 +202,7 @@ impl Runtime {
     }
 }
 
-fn compile(bundle: &Bundle, options: &CreateOptions, host: &Host) -> Result<Plan> {
+pub(crate) fn compile(bundle: &Bundle, options: &CreateOptions, host: &Host) -> Result<Plan> {
     let compile_options = Options::new(&bundle.path)
         .id(options.id.clone())
         .no_pivot(options.no_pivot)

@@ -122,6 +122,9 @@ fn collect() -> Features {
     if let Some(version) = seccomp::library_version() {
         annotations.insert("io.github.seccomp.libseccomp.version", version);
     }
+    // By the name that runc gave it, and crun took over, and callers look for.
+    let checkpoint = "org.opencontainers.runc.checkpoint.enabled";
+    annotations.insert(checkpoint, features::CHECKPOINT.to_string());
     Features {
         oci_version_min: OLDEST_VERSION,
         oci_version_max: OCI_VERSION,

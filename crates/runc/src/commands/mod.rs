@@ -1,8 +1,10 @@
 //! One command a file.
 
+mod checkpoint;
 mod completion;
 mod container;
 mod create;
+mod criu;
 mod delete;
 mod doctor;
 mod event_pressure;
@@ -22,6 +24,7 @@ mod pause;
 mod plan;
 mod ps;
 mod quantity;
+mod restore;
 mod resume;
 mod run;
 mod spec;
@@ -50,6 +53,8 @@ pub(crate) const ALL: &[&Command] = &[
     &pause::COMMAND,
     &resume::COMMAND,
     &update::COMMAND,
+    &checkpoint::COMMAND,
+    &restore::COMMAND,
     &delete::COMMAND,
     &spec::COMMAND,
     &plan::COMMAND,

@@ -37,6 +37,8 @@ use namespaces::Namespaces;
 pub(crate) use exec::JoinOptions;
 pub(crate) use limits::{Converted, convert as convert_limits};
 pub(crate) use mount_options::all as mount_option_names;
+#[cfg(feature = "checkpoint")]
+pub(crate) use mounts::clean;
 
 /// What every part of the compiler looks at.
 struct Compiler<'a> {

@@ -33,7 +33,7 @@ const READ_ONLY: Attr = Attr {
 };
 
 /// An absolute path without `.`, `..` and doubled slashes, as written: links are not looked at.
-pub(super) fn clean(path: &str) -> PathBuf {
+pub(crate) fn clean(path: &str) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for component in Path::new(path).components() {
         match component {

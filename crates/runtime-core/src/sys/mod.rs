@@ -3,6 +3,8 @@
 
 mod caps;
 mod clone;
+#[cfg(feature = "checkpoint")]
+mod criu;
 mod mount;
 mod namespace;
 mod probe;
@@ -11,6 +13,8 @@ mod signal;
 
 pub(crate) use caps::permitted_capabilities;
 pub(crate) use clone::{Birth, clone_init};
+#[cfg(feature = "checkpoint")]
+pub(crate) use criu::{RootMount, in_child};
 pub(crate) use mount::{map_mount_ids, mount_setattr};
 pub(crate) use namespace::{namespace_kind, owning_user_namespace};
 pub(crate) use probe::has_call;

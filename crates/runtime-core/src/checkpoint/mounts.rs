@@ -1,0 +1,352 @@
+//! What is mounted in a container and comes from outside, so that criu neither writes nor makes it.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use orlop_cgroups::{Layout, Mode as CgroupMode, Version};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::open_directory;
+use crate::error::{Context, Error, Result};
+use crate::process_id::ProcessId;
+use crate::spec::{Mount, Spec};
+use crate::state::State;
+
+/// What hidden files are hidden by.
+const NULL: &str = "/dev/null";
+
+/// Device files that are bound from the host where they can't be made.
+const DEVICES: [&str; 6] = [
+    NULL,
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+];
+
+/// A mount that is not criu's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct External {
+    /// By what the images call it; when they are written, where it is in the container.
+    pub key: String,
+    /// When they are written, what they shall call it; later, what is bound there.
+    pub source: String,
+}
+
+fn external(key: impl Into<String>, source: impl Into<String>) -> External {
+    External {
+        key: key.into(),
+        source: source.into(),
+    }
+}
+
+/// What comes from outside in a running container.
+pub(super) fn of_running(spec: &Spec, state: &State, process: ProcessId) -> Result<Vec<External>> {
+    let path = format!("/proc/{}/mountinfo", process.pid());
+    let table = std::fs::read(&path).context(|| format!("read {path}"))?;
+    let mounted: Vec<_> = table
+        .split(|byte| *byte == b'\n')
+        .filter_map(Mounted::parse)
+        .collect();
+    // Of a whole file system the root is mounted; hidden directories are such.
+    let is_part = |path: &str| {
+        let is_it = |mount: &&Mounted| mount.point == path && mount.root != "/";
+        mounted.iter().any(|mount| is_it(&mount))
+    };
+    let root = open_directory(&state.rootfs)?;
+    let mut all = Vec::new();
+    for mount in spec.mounts.iter().filter(|mount| is_bind(mount)) {
+        let key = resolved(&root, &mount.destination)?;
+        all.push(external(key.clone(), key));
+    }
+    let linux = spec.linux.clone().unwrap_or_default();
+    let hidden = linux.masked_paths.iter().filter(|path| is_part(path));
+    all.extend(hidden.map(|path| external(path, NULL)));
+    let devices = device_paths(spec);
+    let bound = devices.into_iter().filter(|path| is_part(path));
+    all.extend(bound.map(|path| external(&path, &path)));
+    if let Some(target) = cgroup_target(spec)
+        && Layout::probe()?.mode() != CgroupMode::V2
+    {
+        let of_cgroups = mounted
+            .iter()
+            .filter(|mount| mount.kind.starts_with("cgroup") && mount.is_below(&target));
+        all.extend(of_cgroups.map(|mount| external(&mount.point, &mount.point)));
+        if state.cgroup.is_empty() {
+            all.push(external(&target, &target));
+        }
+    }
+    Ok(all)
+}
+
+/// What comes from outside in a container that is restored.
+pub(super) fn of_restored(spec: &Spec, state: &State, layout: &Layout) -> Result<Vec<External>> {
+    let root = open_directory(&state.rootfs)?;
+    let mut all = Vec::new();
+    for mount in spec.mounts.iter().filter(|mount| is_bind(mount)) {
+        let source = source(mount, &state.bundle);
+        let key = resolved(&root, &mount.destination)?;
+        all.push(external(key, source.to_string_lossy()));
+    }
+    let linux = spec.linux.clone().unwrap_or_default();
+    if !linux.masked_paths.is_empty() {
+        all.push(external(NULL, NULL));
+    }
+    let devices = device_paths(spec);
+    let others = devices.iter().filter(|path| *path != NULL);
+    all.extend(others.map(|path| external(path, path)));
+    if let Some(target) = cgroup_target(spec)
+        && layout.mode() != CgroupMode::V2
+    {
+        all.extend(cgroups_v1(&target, state, layout));
+    }
+    Ok(all)
+}
+
+/// The container's own directories, or, where it has none, the host's hierarchies.
+fn cgroups_v1(target: &str, state: &State, layout: &Layout) -> Vec<External> {
+    let is_seen = |version| version == Version::V1 || state.cgroup.is_empty();
+    let hierarchies = layout.hierarchies().iter();
+    let mut all: Vec<_> = hierarchies
+        .filter(|hierarchy| is_seen(hierarchy.version()))
+        .filter_map(|hierarchy| {
+            let mountpoint = hierarchy.mountpoint();
+            let is_it = |name: &str| name == hierarchy.name();
+            let own = state.cgroup.iter().find(|place| is_it(&place.hierarchy));
+            let source = own.map_or(mountpoint, |place| &place.path);
+            let name = mountpoint.file_name()?.to_string_lossy();
+            Some(external(
+                format!("{target}/{name}"),
+                source.to_string_lossy(),
+            ))
+        })
+        .collect();
+    if state.cgroup.is_empty() {
+        all.push(external(target, "/sys/fs/cgroup"));
+    }
+    all
+}
+
+fn device_paths(spec: &Spec) -> Vec<String> {
+    let linux = spec.linux.iter();
+    let own = linux.flat_map(|linux| linux.devices.iter().map(|device| device.path.clone()));
+    DEVICES.map(str::to_owned).into_iter().chain(own).collect()
+}
+
+fn is_bind(mount: &Mount) -> bool {
+    let is_option = |option: &String| option == "bind" || option == "rbind";
+    mount.kind.as_deref() == Some("bind") || mount.options.iter().any(is_option)
+}
+
+fn is_cgroup(mount: &Mount) -> bool {
+    matches!(mount.kind.as_deref(), Some("cgroup" | "cgroup2"))
+}
+
+/// Where the container sees cgroups.
+fn cgroup_target(spec: &Spec) -> Option<String> {
+    let mount = spec.mounts.iter().find(|mount| is_cgroup(mount))?;
+    Some(lexical(&mount.destination).to_string_lossy().into_owned())
+}
+
+fn source(mount: &Mount, bundle: &Path) -> PathBuf {
+    bundle.join(mount.source.as_deref().unwrap_or_default())
+}
+
+fn lexical(destination: &str) -> PathBuf {
+    crate::compile::clean(destination)
+}
+
+/// A line of `mountinfo` (`proc_pid_mountinfo(5)`).
+#[derive(Debug)]
+struct Mounted {
+    root: String,
+    point: String,
+    kind: String,
+}
+
+impl Mounted {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let line = String::from_utf8_lossy(line);
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ').skip(3);
+        Some(Self {
+            root: unescaped(fields.next()?),
+            point: unescaped(fields.next()?),
+            kind: file_system.split(' ').next()?.to_owned(),
+        })
+    }
+
+    fn is_below(&self, target: &str) -> bool {
+        Path::new(&self.point).starts_with(target)
+    }
+}
+
+/// The kernel writes `\040` for a blank, and others so.
+fn unescaped(field: &str) -> String {
+    let mut parts = field.split('\\');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part
+            .get(..3)
+            .and_then(|code| u8::from_str_radix(code, 8).ok());
+        match code {
+            Some(code) => {
+                plain.push(code.into());
+                plain.push_str(&part[3..]);
+            }
+            None => {
+                plain.push('\\');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
+fn open_in(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let path = match path.strip_prefix("/") {
+        Ok(below) if !below.as_os_str().is_empty() => below,
+        _ => Path::new("."),
+    };
+    rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
+}
+
+fn path_of(fd: &OwnedFd) -> Result<PathBuf> {
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    std::fs::read_link(&link).context(|| format!("read {link}"))
+}
+
+/// Where a destination is once the links in the root file system are followed.
+fn resolved(root: &OwnedFd, destination: &str) -> Result<String> {
+    let path = lexical(destination);
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    match open_in(root.as_fd(), &path) {
+        Ok(found) => {
+            let (found, root) = (path_of(&found)?, path_of(root)?);
+            let below = found.strip_prefix(&root).ok();
+            Ok(below.map_or_else(|| text(&path), |below| text(&Path::new("/").join(below))))
+        }
+        // It lies in what is mounted on the way.
+        Err(_) => Ok(text(&path)),
+    }
+}
+
+/// Makes the mount points that a root file system lacks. Those in other file systems than bind
+/// mounts come back with what these hold.
+pub(super) fn make_points(spec: &Spec, state: &State) -> Result<()> {
+    for mount in spec.mounts.iter().filter(|mount| !is_cgroup(mount)) {
+        let destination = lexical(&mount.destination);
+        let holder = holder_of(&destination, spec);
+        let (base, below) = match holder {
+            None => (state.rootfs.clone(), destination.as_path()),
+            Some(holder) if !is_bind(holder) => continue,
+            Some(holder) => {
+                let holder_point = lexical(&holder.destination);
+                let Ok(below) = destination.strip_prefix(holder_point) else {
+                    continue;
+                };
+                (source(holder, &state.bundle), below)
+            }
+        };
+        let is_directory = match is_bind(mount) {
+            true => {
+                let source = source(mount, &state.bundle);
+                let stat = rustix::fs::stat(&source)
+                    .context(|| format!("mount source {}", source.display()))?;
+                FileType::from_raw_mode(stat.st_mode).is_dir()
+            }
+            false => true,
+        };
+        let made = make_point(&open_directory(&base)?, below, is_directory);
+        made.map_err(|errno| {
+            let operation = format!(
+                "make the mount point {} below {}",
+                below.display(),
+                base.display()
+            );
+            Error::system(operation, errno)
+        })?;
+    }
+    Ok(())
+}
+
+/// The mount in which a destination lies.
+fn holder_of<'a>(destination: &Path, spec: &'a Spec) -> Option<&'a Mount> {
+    let above = spec.mounts.iter().filter(|other| {
+        let point = lexical(&other.destination);
+        point != destination && point != Path::new("/") && destination.starts_with(&point)
+    });
+    above.max_by_key(|other| lexical(&other.destination).components().count())
+}
+
+fn make_point(base: &OwnedFd, below: &Path, is_directory: bool) -> rustix::io::Result<()> {
+    let names: Vec<&OsStr> = below
+        .components()
+        .filter_map(|component| match component {
+            std::path::Component::Normal(name) => Some(name),
+            _ => None,
+        })
+        .collect();
+    let mut so_far = PathBuf::new();
+    for (index, name) in names.iter().enumerate() {
+        let parent = so_far.clone();
+        so_far.push(name);
+        match open_in(base.as_fd(), &so_far) {
+            Ok(_) => continue,
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+        let parent = open_in(base.as_fd(), &parent)?;
+        let name = name.as_bytes();
+        if is_directory || index + 1 < names.len() {
+            rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+        } else {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o755))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::testing::Scratch;
+
+    #[test]
+    fn lines_of_mountinfo_are_read() {
+        let line = b"29 22 0:26 /a\\040b /mnt/c\\134d rw,nosuid shared:4 - tmpfs none rw";
+        let mount = Mounted::parse(line).unwrap();
+        assert_eq!(mount.root, "/a b");
+        assert_eq!(mount.point, "/mnt/c\\d");
+        assert_eq!(mount.kind, "tmpfs");
+        assert!(mount.is_below("/mnt") && !mount.is_below("/mn"));
+        assert!(Mounted::parse(b"").is_none() && Mounted::parse(b"1 2 3 - x").is_none());
+    }
+
+    #[test]
+    fn mount_points_stay_in_the_root() {
+        let scratch = Scratch::new();
+        let root = scratch.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        std::os::unix::fs::symlink("/../elsewhere", root.join("out")).unwrap();
+        std::os::unix::fs::symlink("/there", root.join("link")).unwrap();
+        std::fs::create_dir(root.join("there")).unwrap();
+        let base = open_directory(&root).unwrap();
+        make_point(&base, Path::new("/a/b"), true).unwrap();
+        make_point(&base, Path::new("/a/b"), true).unwrap();
+        make_point(&base, Path::new("/link/file"), false).unwrap();
+        assert!(root.join("a/b").is_dir() && root.join("there/file").is_file());
+        // A link that leads nowhere is not followed to make it lead somewhere.
+        assert!(make_point(&base, Path::new("/out/x"), true).is_err());
+        assert!(!scratch.path().join("elsewhere").exists());
+        assert_eq!(resolved(&base, "link/file").unwrap(), "/there/file");
+        assert_eq!(resolved(&base, "/no/such").unwrap(), "/no/such");
+    }
+}
