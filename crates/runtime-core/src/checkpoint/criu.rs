@@ -15,7 +15,7 @@ use rustix::net::{
 use super::protobuf::Message;
 use super::rpc::{self, Feature, Kind, Response};
 use crate::error::{Context, Error, Result};
-use crate::sys::{RootMount, in_child};
+use crate::sys;
 
 /// The oldest version that is used: 3.15 (2020), which knows external PID namespaces and tells when
 /// its lazy pages are ready.
@@ -31,8 +31,6 @@ pub(super) struct Belongings<'a> {
     pub keep: Vec<BorrowedFd<'a>>,
     /// Whether it has the caller's standard streams, for the processes that it restores.
     pub streams: bool,
-    /// What it sees mounted, it alone.
-    pub root: Option<RootMount>,
 }
 
 /// A criu process. Dropped, it is killed.
@@ -61,7 +59,7 @@ impl Criu {
             .stderr(stream());
         let mut keep: Vec<_> = belongings.keep.iter().map(AsRawFd::as_raw_fd).collect();
         keep.push(theirs.as_raw_fd());
-        in_child(&mut command, keep, belongings.root);
+        sys::keep_open(&mut command, keep);
         let child = command.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => failure("criu is not installed, or not in $PATH"),
             _ => Error::system("run criu", error),
@@ -221,7 +219,8 @@ fn errors_in(log: &Path) -> Option<String> {
     let errors = log.lines().filter_map(|line| {
         let (_, error) = line.split_once("Error (")?;
         let (_, what) = error.split_once("): ")?;
-        Some(what.trim())
+        // It goes on without the limit.
+        (!what.starts_with("rlimit: ")).then_some(what.trim())
     });
     let errors: Vec<_> = errors.take(SHOWN).collect();
     (!errors.is_empty()).then(|| errors.join("; "))

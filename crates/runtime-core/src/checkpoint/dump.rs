@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::criu::{self, Belongings, Criu};
 use super::protobuf::Message;
 use super::rpc::{self, Feature, Kind, Response, option};
-use super::{CONFIG_ANNOTATION, CriuOptions, DESCRIPTORS, Directories, make_private, mounts};
+use super::streams::Streams;
+use super::{CONFIG_ANNOTATION, CriuOptions, Directories, make_private, mounts};
 use crate::container::Container;
 use crate::error::{Context, Error, Result};
 use crate::freeze;
@@ -110,7 +111,9 @@ fn write(container: &Container, mut options: CheckpointOptions) -> Result<()> {
     describe(&mut message, &options, state, process)?;
     if !options.pre_dump {
         describe_surroundings(&mut message, container.spec()?, state, process)?;
-        write_descriptors(&options, process)?;
+        let streams = Streams::of(process)?;
+        streams.describe(&mut message);
+        streams.write(&options.criu.image_path)?;
     }
     let kind = match options.pre_dump {
         true => Kind::PreDump,
@@ -195,18 +198,6 @@ fn describe_surroundings(
         message.message(option::EXT_MNT, &mount);
     }
     Ok(())
-}
-
-/// What the first process's standard streams are: pipes are given to it anew when it is restored.
-fn write_descriptors(options: &CheckpointOptions, process: ProcessId) -> Result<()> {
-    let stream = |number| {
-        let link = format!("/proc/{}/fd/{number}", process.pid());
-        let target = std::fs::read_link(link).unwrap_or_default();
-        target.to_string_lossy().into_owned()
-    };
-    let path = options.criu.image_path.join(DESCRIPTORS);
-    let text = serde_json::to_vec(&[stream(0), stream(1), stream(2)]).unwrap_or_default();
-    std::fs::write(&path, text).context(|| format!("write {}", path.display()))
 }
 
 fn tell_ready(fd: &OwnedFd) -> Result<()> {

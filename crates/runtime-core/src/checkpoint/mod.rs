@@ -11,6 +11,7 @@ mod mounts;
 mod protobuf;
 mod restore;
 mod rpc;
+mod streams;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};

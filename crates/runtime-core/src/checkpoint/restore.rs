@@ -1,8 +1,6 @@
 //! A container that comes back from its checkpoint.
 
-use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -11,7 +9,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::criu::{self, Belongings, Criu};
 use super::protobuf::Message;
 use super::rpc::{self, Kind, Response, option};
-use super::{CONFIG_ANNOTATION, CriuOptions, DESCRIPTORS, Directories, mounts};
+use super::streams::Streams;
+use super::{CONFIG_ANNOTATION, CriuOptions, Directories, mounts};
 use crate::bundle::Bundle;
 use crate::console_socket::ConsoleSocket;
 use crate::container::Container;
@@ -23,8 +22,7 @@ use crate::plan::Plan;
 use crate::runtime::{self, CreateOptions, Runtime};
 use crate::spec::Spec;
 use crate::state::State;
-use crate::sys::RootMount;
-use crate::{spawn, unit};
+use crate::{spawn, sys, unit};
 
 /// The file in which criu says what it does.
 const LOG: &str = "restore.log";
@@ -89,7 +87,6 @@ impl Runtime {
             let message = "--lsm-profile and --lsm-mount-context take criu 3.16 or newer";
             return Err(criu::failure(message));
         }
-        let directories = Directories::open(&options.criu, LOG)?;
         let planned = plan.cgroup.as_ref();
         let planned = planned.and_then(|cgroup| cgroup.unit.as_ref());
         let unit = planned.map(unit::prepare).transpose()?;
@@ -103,7 +100,6 @@ impl Runtime {
         };
         let restoring = Restoring {
             options,
-            directories,
             plan: &plan,
             spec: &bundle.spec,
             host: &host,
@@ -117,7 +113,6 @@ impl Runtime {
 /// A restore at work.
 struct Restoring<'a> {
     options: &'a RestoreOptions,
-    directories: Directories,
     plan: &'a Plan,
     spec: &'a Spec,
     host: &'a Host,
@@ -126,20 +121,11 @@ struct Restoring<'a> {
 impl Restoring<'_> {
     fn run(&self, cradle: &mut Cradle<'_>, console: Option<&ConsoleSocket>) -> Result<Revived> {
         mounts::make_points(self.spec, cradle.state)?;
-        let mut message = self.message(cradle.state)?;
-        let inherited = self.namespaces(&mut message)?;
-        // The state directory is a place that nobody needs meanwhile: only criu sees the root there.
-        let root = RootMount {
-            source: c_string(&cradle.state.rootfs)?,
-            target: c_string(&cradle.directory)?,
-        };
-        let root_path = cradle.directory.to_string_lossy();
-        message.text(option::ROOT, &root_path);
-        let criu = Criu::start(Belongings {
-            keep: inherited.iter().map(AsFd::as_fd).collect(),
-            streams: true,
-            root: Some(root),
-        })?;
+        let namespaces = Namespaces::of(self.spec)?;
+        let (directories, criu) = self.start(cradle, &namespaces)?;
+        let mut message = self.message(&directories, cradle.state)?;
+        message.text(option::ROOT, &cradle.directory.to_string_lossy());
+        namespaces.describe(&mut message);
         if let Some(cgroup) = cradle.cgroup {
             // What criu makes is born where criu is.
             cgroup.add_process(criu.pid())?;
@@ -162,8 +148,7 @@ impl Restoring<'_> {
         let request = rpc::request(Kind::Restore, Some(&message));
         let (response, status) = criu.ask(&request, notified)?;
         if !response.success || !status.success() {
-            let log = &self.directories.log;
-            return Err(criu::refusal("restore", &response, log));
+            return Err(criu::refusal("restore", &response, &directories.log));
         }
         let mut first = match first {
             Some(first) => first,
@@ -174,10 +159,30 @@ impl Restoring<'_> {
         Ok(first)
     }
 
-    fn message(&self, state: &State) -> Result<Message> {
+    /// Starts criu with the root file system where it wants it: the root of a mount, in reach.
+    ///
+    /// The state directory is a place that nobody else needs, and only criu sees what is mounted
+    /// there: nothing is left of it, however this ends. The directories have to be criu's, too: it
+    /// mounts file systems in them.
+    fn start(&self, cradle: &Cradle<'_>, namespaces: &Namespaces) -> Result<(Directories, Criu)> {
+        let start = || {
+            let directories = Directories::open(&self.options.criu, LOG)?;
+            let inherited = namespaces.inherited.iter();
+            let criu = Criu::start(Belongings {
+                keep: inherited.map(|(_, fd)| fd.as_fd()).collect(),
+                streams: true,
+            })?;
+            Ok((directories, criu))
+        };
+        let (source, target) = (&cradle.state.rootfs, &cradle.directory);
+        sys::with_bound(source, target, start)
+            .context(|| format!("mount {} for criu", source.display()))?
+    }
+
+    fn message(&self, directories: &Directories, state: &State) -> Result<Message> {
         let options = self.options;
         let annotation = self.spec.annotations.get(CONFIG_ANNOTATION);
-        let mut message = options.criu.message(&self.directories, annotation);
+        let mut message = options.criu.message(directories, annotation);
         message.flag(option::EVASIVE_DEVICES, true);
         message.flag(option::RST_SIBLING, true);
         message.flag(option::TCP_CLOSE, options.tcp_close);
@@ -191,29 +196,24 @@ impl Restoring<'_> {
             let mount = rpc::pair(&mount.key, &mount.source);
             message.message(option::EXT_MNT, &mount);
         }
-        for (number, stream) in self.streams()?.iter().enumerate().take(3) {
-            if stream.starts_with("pipe:") {
-                let stream = rpc::numbered(stream, number as u32);
-                message.message(option::INHERIT_FD, &stream);
-            }
-        }
+        Streams::read(&options.criu.image_path)?.replace(&mut message);
         Ok(message)
     }
+}
 
-    /// What the first process's standard streams were.
-    fn streams(&self) -> Result<Vec<String>> {
-        let path = self.options.criu.image_path.join(DESCRIPTORS);
-        let text = std::fs::read(&path).context(|| format!("read {}", path.display()))?;
-        serde_json::from_slice(&text).map_err(|error| Error::State {
-            path,
-            message: error.to_string(),
-        })
-    }
+/// Namespaces that are there already.
+#[derive(Debug, Default)]
+struct Namespaces {
+    /// Those that criu gets as descriptors, by its key.
+    inherited: Vec<(&'static str, OwnedFd)>,
+    /// Those that it joins: their kind, as it calls them, and file.
+    joined: Vec<(&'static str, String)>,
+}
 
-    /// Namespaces that are there already. Returns what criu has to inherit.
-    fn namespaces(&self, message: &mut Message) -> Result<Vec<OwnedFd>> {
-        let mut inherited = Vec::new();
-        let linux = self.spec.linux.iter();
+impl Namespaces {
+    fn of(spec: &Spec) -> Result<Self> {
+        let mut all = Self::default();
+        let linux = spec.linux.iter();
         let namespaces = linux.flat_map(|linux| &linux.namespaces).enumerate();
         for (index, namespace) in namespaces {
             let Some(path) = &namespace.path else {
@@ -228,25 +228,27 @@ impl Restoring<'_> {
                     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
                     let fd = rustix::fs::open(path.as_str(), flags, Mode::empty())
                         .context(|| format!("{field}: open {path}"))?;
-                    let key = super::namespace_key(name);
-                    let number = fd.as_raw_fd().unsigned_abs();
-                    message.message(option::INHERIT_FD, &rpc::numbered(key, number));
-                    inherited.push(fd);
+                    all.inherited.push((super::namespace_key(name), fd));
                 }
                 "cgroup" | "mnt" => {
                     let what = "criu can't restore into a namespace of this type";
                     return Err(Error::invalid(field, what));
                 }
-                _ => message.message(option::JOIN_NS, &rpc::pair(name, path)),
+                _ => all.joined.push((name, path.clone())),
             }
         }
-        Ok(inherited)
+        Ok(all)
     }
-}
 
-fn c_string(path: &Path) -> Result<CString> {
-    CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| Error::invalid("root.path", "has a NUL in it"))
+    fn describe(&self, message: &mut Message) {
+        for (key, fd) in &self.inherited {
+            let number = fd.as_raw_fd().unsigned_abs();
+            message.message(option::INHERIT_FD, &rpc::numbered(key, number));
+        }
+        for (name, path) in &self.joined {
+            message.message(option::JOIN_NS, &rpc::pair(name, path));
+        }
+    }
 }
 
 /// criu's own cgroups are those that the images' are taken for.

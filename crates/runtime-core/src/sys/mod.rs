@@ -14,7 +14,7 @@ mod signal;
 pub(crate) use caps::permitted_capabilities;
 pub(crate) use clone::{Birth, clone_init};
 #[cfg(feature = "checkpoint")]
-pub(crate) use criu::{RootMount, in_child};
+pub(crate) use criu::{keep_open, with_bound};
 pub(crate) use mount::{map_mount_ids, mount_setattr};
 pub(crate) use namespace::{namespace_kind, owning_user_namespace};
 pub(crate) use probe::has_call;
