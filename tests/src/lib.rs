@@ -19,6 +19,7 @@ pub mod canary;
 pub mod census;
 pub mod cgroup;
 pub mod console;
+pub mod criu;
 pub mod fixture;
 pub mod locate;
 pub mod patience;

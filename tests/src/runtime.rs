@@ -129,7 +129,7 @@ impl Container {
     pub fn call_with(&self, verb: &str, options: &[&str]) -> Call {
         let call = self.runtime.command(verb);
         let call = match verb {
-            "create" | "run" => call.arg("--bundle").arg(&self.bundle),
+            "create" | "run" | "restore" => call.arg("--bundle").arg(&self.bundle),
             _ => call,
         };
         call.args(options).arg(&self.id)
