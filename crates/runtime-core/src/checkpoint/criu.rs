@@ -211,6 +211,9 @@ pub(super) fn refusal(verb: &str, response: &Response, log: &Path) -> Error {
     failure(message)
 }
 
+/// What errors begin with that criu goes on after: what it tries at first, to see what it can do.
+const HARMLESS: [&str; 2] = ["rlimit: ", "tun: Unable to create tun"];
+
 /// The first errors in a log of criu, without the places in its sources.
 fn errors_in(log: &Path) -> Option<String> {
     const SHOWN: usize = 3;
@@ -219,8 +222,8 @@ fn errors_in(log: &Path) -> Option<String> {
     let errors = log.lines().filter_map(|line| {
         let (_, error) = line.split_once("Error (")?;
         let (_, what) = error.split_once("): ")?;
-        // It goes on without the limit.
-        (!what.starts_with("rlimit: ")).then_some(what.trim())
+        let is_cause = !HARMLESS.iter().any(|begin| what.starts_with(begin));
+        is_cause.then_some(what.trim())
     });
     let errors: Vec<_> = errors.take(SHOWN).collect();
     (!errors.is_empty()).then(|| errors.join("; "))

@@ -210,9 +210,9 @@ fn unescaped(field: &str) -> String {
 fn open_in(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let path = match path.strip_prefix("/") {
-        Ok(below) if !below.as_os_str().is_empty() => below,
-        _ => Path::new("."),
+    let path = match path.strip_prefix("/").unwrap_or(path) {
+        below if below.as_os_str().is_empty() => Path::new("."),
+        below => below,
     };
     rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
 }

@@ -1,6 +1,6 @@
 //! A container that comes back from its checkpoint.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -67,7 +67,8 @@ impl Runtime {
     /// returns, and its first process is the caller's child.
     ///
     /// The bundle has to be the one that was checkpointed, or a copy. Standard streams that were
-    /// pipes are the caller's now. Whatever fails, nothing is left of the container.
+    /// pipes are the caller's now; so are those that were files, which criu takes for files of the
+    /// same mode only. Whatever fails, nothing is left of the container.
     ///
     /// Feature `checkpoint`. Takes root, and the program criu.
     ///
@@ -122,8 +123,12 @@ impl Restoring<'_> {
     fn run(&self, cradle: &mut Cradle<'_>, console: Option<&ConsoleSocket>) -> Result<Revived> {
         mounts::make_points(self.spec, cradle.state)?;
         let namespaces = Namespaces::of(self.spec)?;
-        let (directories, criu) = self.start(cradle, &namespaces)?;
+        let streams = Streams::read(&self.options.criu.image_path)?;
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .context(|| "open /dev/null".to_owned())?;
+        let (directories, criu) = self.start(cradle, &namespaces, null.as_fd())?;
         let mut message = self.message(&directories, cradle.state)?;
+        streams.replace(&mut message, null.as_raw_fd().unsigned_abs());
         message.text(option::ROOT, &cradle.directory.to_string_lossy());
         namespaces.describe(&mut message);
         if let Some(cgroup) = cradle.cgroup {
@@ -164,12 +169,17 @@ impl Restoring<'_> {
     /// The state directory is a place that nobody else needs, and only criu sees what is mounted
     /// there: nothing is left of it, however this ends. The directories have to be criu's, too: it
     /// mounts file systems in them.
-    fn start(&self, cradle: &Cradle<'_>, namespaces: &Namespaces) -> Result<(Directories, Criu)> {
+    fn start(
+        &self,
+        cradle: &Cradle<'_>,
+        namespaces: &Namespaces,
+        null: BorrowedFd<'_>,
+    ) -> Result<(Directories, Criu)> {
         let start = || {
             let directories = Directories::open(&self.options.criu, LOG)?;
             let inherited = namespaces.inherited.iter();
             let criu = Criu::start(Belongings {
-                keep: inherited.map(|(_, fd)| fd.as_fd()).collect(),
+                keep: inherited.map(|(_, fd)| fd.as_fd()).chain([null]).collect(),
                 streams: true,
             })?;
             Ok((directories, criu))
@@ -196,7 +206,6 @@ impl Restoring<'_> {
             let mount = rpc::pair(&mount.key, &mount.source);
             message.message(option::EXT_MNT, &mount);
         }
-        Streams::read(&options.criu.image_path)?.replace(&mut message);
         Ok(message)
     }
 }

@@ -16,7 +16,14 @@ const PIPE: &str = "pipe:";
 /// What criu calls files that are not its business.
 const FILE: &str = "file[";
 
-/// What the streams are, by number: the keys of those that are not the container's own.
+/// Who has no stream has this one.
+const NULL: &str = "/dev/null";
+
+/// How many there are.
+const COUNT: usize = 3;
+
+/// What the streams are, by number: what criu calls those that are not the container's own. Behind
+/// them, where runc does not look, are the paths of those that are files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Streams(Vec<String>);
 
@@ -29,7 +36,9 @@ impl Streams {
         let mounts = table.lines().filter_map(|line| line.split(' ').next());
         let mounts: BTreeSet<&str> = mounts.collect();
         let streams = [0, 1, 2].map(|number| stream(pid, number, &mounts).unwrap_or_default());
-        Ok(Self(streams.into()))
+        let (mut keys, paths): (Vec<_>, Vec<_>) = streams.into_iter().unzip();
+        keys.extend(paths);
+        Ok(Self(keys))
     }
 
     /// Tells criu which files are not its business. Of pipes it knows.
@@ -61,35 +70,42 @@ impl Streams {
             })
     }
 
-    /// Gives what is restored criu's own streams in their place.
-    pub(super) fn replace(&self, message: &mut Message) {
+    /// Gives what is restored criu's own streams in their place; criu has `/dev/null` open as `null`.
+    pub(super) fn replace(&self, message: &mut Message, null: u32) {
         let outside = |stream: &str| stream.starts_with(PIPE) || stream.starts_with(FILE);
-        for (number, stream) in (0..3).zip(&self.0) {
-            if outside(stream) {
+        let mut told = BTreeSet::new();
+        for (index, stream) in self.0.iter().take(COUNT).enumerate() {
+            // Two that were one remain one.
+            if outside(stream) && told.insert(stream) {
+                let path = self.0.get(COUNT + index).map(String::as_str);
+                let number = match path {
+                    Some(NULL) => null,
+                    _ => index as u32,
+                };
                 message.message(option::INHERIT_FD, &rpc::numbered(stream, number));
             }
         }
     }
 }
 
-/// What a stream is: a pipe, by its name, or a file in a mount that is none of the container's, by
-/// criu's; anything else is the container's own.
-fn stream(pid: i32, number: u32, mounts: &BTreeSet<&str>) -> Option<String> {
+/// What criu calls a stream that is a pipe, or a file in a mount that is none of the container's, and
+/// the path of a file.
+fn stream(pid: i32, number: u32, mounts: &BTreeSet<&str>) -> Option<(String, String)> {
     let link = format!("/proc/{pid}/fd/{number}");
     let target = std::fs::read_link(&link).ok()?;
     let target = target.to_string_lossy().into_owned();
     if !target.starts_with('/') {
-        return Some(target);
+        return Some((target, String::new()));
     }
     let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).ok()?;
     let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?;
     let mount = mount.trim();
     if mounts.contains(mount) {
-        return Some(target);
+        return Some((String::new(), target));
     }
     let mount: u32 = mount.parse().ok()?;
     let inode = rustix::fs::stat(&link).ok()?.st_ino;
-    Some(format!("{FILE}{mount:x}:{inode:x}]"))
+    Some((format!("{FILE}{mount:x}:{inode:x}]"), target))
 }
 
 #[cfg(test)]

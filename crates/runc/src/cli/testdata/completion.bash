@@ -58,6 +58,25 @@ _orlop_runc() {
         update:--pids-limit) COMPREPLY=(); return ;;
         update:--l3-cache-schema) COMPREPLY=(); return ;;
         update:--mem-bw-schema) COMPREPLY=(); return ;;
+        checkpoint:--image-path) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        checkpoint:--work-path) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        checkpoint:--parent-path) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        checkpoint:--status-fd) COMPREPLY=(); return ;;
+        checkpoint:--page-server) COMPREPLY=(); return ;;
+        checkpoint:--manage-cgroups-mode) COMPREPLY=(); return ;;
+        checkpoint:--empty-ns) COMPREPLY=(); return ;;
+        checkpoint:--network-lock) COMPREPLY=($(compgen -W 'iptables nftables skip' -- "$word")); return ;;
+        restore:--image-path) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        restore:--work-path) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        restore:-b|restore:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        restore:--console-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        restore:--pidfd-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        restore:--pid-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        restore:--manage-cgroups-mode) COMPREPLY=(); return ;;
+        restore:--empty-ns) COMPREPLY=(); return ;;
+        restore:--lsm-profile) COMPREPLY=(); return ;;
+        restore:--lsm-mount-context) COMPREPLY=(); return ;;
+        restore:--network-lock) COMPREPLY=($(compgen -W 'iptables nftables skip' -- "$word")); return ;;
         spec:-b|spec:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         plan:-b|plan:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         plan:-f|plan:--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
@@ -66,7 +85,7 @@ _orlop_runc() {
     esac
     case $command:$word in
         :-*) COMPREPLY=($(compgen -W '--debug --log --log-format --root --systemd-cgroup --cgroup-manager --rootless -h --help -v --version' -- "$word")) ;;
-        :*) COMPREPLY=($(compgen -W 'create start run exec state list ps events kill pause resume update delete spec plan features doctor completion man' -- "$word")) ;;
+        :*) COMPREPLY=($(compgen -W 'create start run exec state list ps events kill pause resume update checkpoint restore delete spec plan features doctor completion man' -- "$word")) ;;
         create:-*) COMPREPLY=($(compgen -W '-b --bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
         start:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         start:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
@@ -88,6 +107,9 @@ _orlop_runc() {
         resume:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         update:-*) COMPREPLY=($(compgen -W '-r --resources --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --cpu-idle --memory --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema -h --help' -- "$word")) ;;
         update:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        checkpoint:-*) COMPREPLY=($(compgen -W '--image-path --work-path --parent-path --leave-running --tcp-established --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --pre-dump --manage-cgroups-mode --empty-ns --auto-dedup --network-lock -h --help' -- "$word")) ;;
+        checkpoint:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
+        restore:-*) COMPREPLY=($(compgen -W '--image-path --work-path -b --bundle --console-socket --pidfd-socket --pid-file -d --detach --no-subreaper --tcp-established --tcp-close --ext-unix-sk --shell-job --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --lazy-pages --lsm-profile --lsm-mount-context --network-lock -h --help' -- "$word")) ;;
         delete:-*) COMPREPLY=($(compgen -W '-f --force -r --regex -h --help' -- "$word")) ;;
         delete:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         spec:-*) COMPREPLY=($(compgen -W '-b --bundle --rootless -h --help' -- "$word")) ;;

@@ -30,6 +30,8 @@ _orlop_runc() {
             'pause:suspend all processes of a container'
             'resume:let the processes of a paused container go on'
             'update:change the limits of a container'
+            'checkpoint:write a running container to disk'
+            'restore:bring a container back from disk'
             'delete:remove a container'
             'spec:write a configuration to start from'
             'plan:show what creating a container would do'
@@ -173,6 +175,56 @@ _orlop_runc() {
         '-h[show help]' \
         '--help[show help]' \
         '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        checkpoint)
+            _arguments \
+        '--image-path[the directory of criu'\''s images (default\: checkpoint)]:DIR:_files' \
+        '--work-path[where criu works and logs (default\: with the images)]:DIR:_files' \
+        '--parent-path[an earlier image, relative to this one\: write only what changed since]:DIR:_files' \
+        '--leave-running[let the container go on]' \
+        '--tcp-established[allow open TCP connections]' \
+        '--tcp-skip-in-flight[leave TCP connections out that are not established yet]' \
+        '--link-remap[give files a name that have none any more]' \
+        '--ext-unix-sk[allow unix sockets that are connected outside]' \
+        '--shell-job[allow a session or a terminal of outside]' \
+        '--lazy-pages[hand memory over when it is used first (userfaultfd)]' \
+        '--status-fd[write a zero byte to this descriptor once lazy pages are ready]:FD:' \
+        '--page-server[send memory to a page server of criu]:ADDRESS:PORT:' \
+        '--file-locks[take file locks along]' \
+        '--pre-dump[write memory only, as a parent of the next image, and let the container go on]' \
+        '--manage-cgroups-mode[what becomes of cgroups\: soft, full, strict or ignore (default\: soft)]:MODE:' \
+        '--empty-ns[make a namespace without what is in it; network is always so]:TYPE:' \
+        '--auto-dedup[drop memory from an image once another one has it]' \
+        '--network-lock[how the network is kept still where there are open TCP connections]:value:(iptables nftables skip)' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '1:container:($(orlop-runc list -q 2>/dev/null))' ;;
+        restore)
+            _arguments \
+        '--image-path[the directory of criu'\''s images (default\: checkpoint)]:DIR:_files' \
+        '--work-path[where criu works and logs (default\: with the images)]:DIR:_files' \
+        '-b[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '--bundle[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '--console-socket[send the terminal'\''s master side to this unix socket]:SOCKET:_files' \
+        '--pidfd-socket[send a pidfd of the process to this unix socket]:SOCKET:_files' \
+        '--pid-file[write the process'\''s pid, as the caller sees it, to this file]:FILE:_files' \
+        '-d[do not wait for the process]' \
+        '--detach[do not wait for the process]' \
+        '--no-subreaper[do not adopt processes that the container orphans]' \
+        '--tcp-established[allow open TCP connections]' \
+        '--tcp-close[bring TCP connections back closed]' \
+        '--ext-unix-sk[allow unix sockets that are connected outside]' \
+        '--shell-job[allow a session or a terminal of outside]' \
+        '--file-locks[take file locks along]' \
+        '--manage-cgroups-mode[what becomes of cgroups\: soft, full, strict or ignore (default\: soft)]:MODE:' \
+        '--empty-ns[make a namespace without what is in it; network is always so]:TYPE:' \
+        '--auto-dedup[drop memory from an image once another one has it]' \
+        '--lazy-pages[hand memory over when it is used first (userfaultfd)]' \
+        '--lsm-profile[a security module'\''s profile for the processes\: apparmor or selinux]:TYPE:NAME:' \
+        '--lsm-mount-context[the SELinux context of the mounts]:CONTEXT:' \
+        '--network-lock[how the network is kept still where there are open TCP connections]:value:(iptables nftables skip)' \
+        '-h[show help]' \
+        '--help[show help]' \
+        '*::argument:_default' ;;
         delete)
             _arguments \
         '-f[kill the container first, with SIGKILL]' \
