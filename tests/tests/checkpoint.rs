@@ -7,7 +7,7 @@ use serde_json::json;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -229,7 +229,8 @@ fn pipes_are_the_callers_of_the_restore() {
     wait_until_it_runs(&one);
     criu.call(&one, "checkpoint", &[]).run().ok();
     drop(first.stdin.take());
-    first.wait().unwrap();
+    // Its process was killed, and whoever waits for it is told so.
+    assert_eq!(first.wait().unwrap().code(), Some(137));
     let mut second = spawn("restore", &two);
     second.stdin.take().unwrap().write_all(b"fish\n").unwrap();
     let output = second.wait_with_output().unwrap();
@@ -315,6 +316,74 @@ fn what_was_joined_is_joined_again() {
     two.delete_force().ok();
     pause.kill().unwrap();
     pause.wait().unwrap();
+    fixture.assert_clean();
+}
+
+#[test]
+fn memory_may_be_written_ahead() {
+    let fixture = Fixture::new(test_name!());
+    let criu = match Criu::new(&fixture) {
+        Ok(criu) => criu,
+        Err(reason) => skip!("{reason}"),
+    };
+    let bundle = counter(&fixture).written();
+    let (one, two) = (fixture.container(&bundle), fixture.container(&bundle));
+    started(&one);
+    let ahead = fixture.file("ahead");
+    let options = ["--pre-dump", "--image-path", ahead.to_str().unwrap()];
+    let output = criu.call(&one, "checkpoint", &options).run();
+    assert_eq!(one.status(), "running");
+    if output.code() != 0 {
+        output.says("criu can't do memory tracking");
+        one.delete_force().ok();
+        fixture.assert_clean();
+        skip!("this kernel does not track memory (CONFIG_MEM_SOFT_DIRTY)");
+    }
+    let before = count(&one);
+    let options = ["--parent-path", "../ahead"];
+    criu.call(&one, "checkpoint", &options).run().ok();
+    criu.call(&two, "restore", &["--detach"]).run().ok();
+    assert!(count(&two) >= before);
+    two.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn a_container_with_a_user_namespace_comes_back() {
+    let fixture = Fixture::new(test_name!());
+    let criu = match Criu::new(&fixture) {
+        Ok(criu) => criu,
+        Err(reason) => skip!("{reason}"),
+    };
+    let ids = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+    let bundle = counter(&fixture)
+        .set("/linux/namespaces/-", json!({ "type": "user" }))
+        .set("/linux/uidMappings", ids.clone())
+        .set("/linux/gidMappings", ids)
+        .written();
+    let (one, two) = (fixture.container(&bundle), fixture.container(&bundle));
+    // The harness's own files in memory belong to nobody in there.
+    let mut command = Command::new(fixture.runtime().program());
+    command.arg("--root").arg(fixture.runtime().root());
+    command
+        .args(["run", "--detach", "--bundle"])
+        .arg(bundle.path());
+    let command = command.arg(one.id()).stdin(Stdio::null());
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(command.status().unwrap().success());
+    let before = count(&one);
+    criu.call(&one, "checkpoint", &[]).run().ok();
+    // criu reads them as the container's root, who is nobody here.
+    let open_to_all = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(&criu.images, open_to_all.clone()).unwrap();
+    fs::set_permissions(fixture.path(), open_to_all).unwrap();
+    criu.call(&two, "restore", &["--detach"]).run().ok();
+    assert!(count(&two) >= before);
+    assert_eq!(
+        fs::metadata(format!("/proc/{}", two.pid())).unwrap().uid(),
+        100_000
+    );
+    two.delete_force().ok();
     fixture.assert_clean();
 }
 

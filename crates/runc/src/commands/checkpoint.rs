@@ -81,8 +81,7 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     let goes_on = options.leave_running || options.pre_dump;
     container.checkpoint(options)?;
     if !goes_on {
-        let warnings = container.delete(true)?;
-        container::warn(context, &warnings);
+        container::remove(context, container)?;
     }
     Ok(0)
 }

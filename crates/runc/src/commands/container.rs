@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use orlop::{Bundle, Container, ContainerId, CreateOptions, Runtime};
+use orlop::{Bundle, Container, ContainerId, CreateOptions, Error, Runtime};
 
 use super::listen_fds::ListenFds;
 use crate::cli::Matches;
@@ -49,6 +49,16 @@ pub(super) fn create(
         return Err(Failure::new(TERMINAL_WITHOUT_HOLDER));
     }
     Ok(container)
+}
+
+/// Removes a container that is over. Somebody else may have done it, as `checkpoint` does.
+pub(super) fn remove(context: &Context, container: Container) -> Result<(), Failure> {
+    match container.delete(true) {
+        Ok(warnings) => warn(context, &warnings),
+        Err(Error::NotFound(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
 }
 
 /// What runc says, and its callers know, of a terminal without a holder.

@@ -74,8 +74,7 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
         Some(pid) => foreground.wait(pid, terminal),
         None => Err(std::io::ErrorKind::NotFound.into()),
     };
-    let warnings = container.delete(true)?;
-    container::warn(context, &warnings);
+    container::remove(context, container)?;
     waited.map_err(|error| Failure::io("wait for the container", error))
 }
 

@@ -52,8 +52,7 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
         None => Err(std::io::ErrorKind::NotFound.into()),
     };
     if !matches.is_set("keep") {
-        let warnings = container.delete(true)?;
-        container::warn(context, &warnings);
+        container::remove(context, container)?;
     }
     waited.map_err(|error| Failure::io("wait for the container", error))
 }

@@ -90,7 +90,8 @@ impl NetworkLock {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CriuOptions {
-    /// The directory of the images.
+    /// The directory of the images. Where the container has a user namespace, its root has to be able to
+    /// search it when it is restored.
     pub image_path: PathBuf,
     /// Where criu works and keeps its log, if not with the images.
     pub work_path: Option<PathBuf>,
