@@ -5,7 +5,7 @@ use orlop_tests::runtime::Call;
 use orlop_tests::view::cgroup_roots;
 use orlop_tests::{Fixture, Output, Runtime, TempDir, locate, skip, test_name};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -266,8 +266,24 @@ impl<'a> Podman<'a> {
     }
 }
 
+/// Whether a process was started with this folder among its arguments.
+fn is_named_by_a_process(folder: &Path) -> bool {
+    let folder = folder.to_string_lossy();
+    fs::read_dir("/proc")
+        .expect("list the processes")
+        .any(|entry| {
+            let arguments = entry.and_then(|entry| fs::read(entry.path().join("cmdline")));
+            arguments.is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(&*folder))
+        })
+}
+
 impl Drop for Podman<'_> {
     fn drop(&mut self) {
+        // Its monitor, and the clean-up that this one starts, end a little after the container.
+        let end = Instant::now() + patient(Duration::from_secs(5));
+        while is_named_by_a_process(self.folder.path()) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         remove_parents(self.fixture.tag());
     }
 }
