@@ -7,8 +7,12 @@ use crate::plan::Attr;
 pub(super) struct MountOptions {
     /// `MS_*` flags for a new file system.
     pub flags: u64,
-    /// Mount attributes for a bind mount.
+    /// Mount attributes, each as it is named.
     pub attr: Attr,
+    /// Whether any was named.
+    attr_is_named: bool,
+    /// The attribute of `noatime`, `relatime` or `strictatime`: the others name no change.
+    access_time: Option<u64>,
     /// Mount attributes for the whole tree.
     pub recursive_attr: Attr,
     /// `MS_*` propagation, 0 where none is given.
@@ -91,6 +95,16 @@ const ACCESS_TIME: [(&str, u64, u64); 6] = [
     ("nostrictatime", 0, libc::MOUNT_ATTR_RELATIME),
 ];
 
+/// Those that `mount(2)` has a flag for: what only takes a flag back changes no bind mount.
+const CHANGES_ACCESS_TIME: [&str; 3] = ["noatime", "relatime", "strictatime"];
+
+/// What a bind mount loses that names attributes, and not these.
+const CLEARED_UNLESS_NAMED: u64 = libc::MOUNT_ATTR_RDONLY
+    | libc::MOUNT_ATTR_NOSUID
+    | libc::MOUNT_ATTR_NODEV
+    | libc::MOUNT_ATTR_NOEXEC
+    | libc::MOUNT_ATTR_NOSYMFOLLOW;
+
 const PROPAGATION: [(&str, u64); 4] = [
     ("private", libc::MS_PRIVATE),
     ("slave", libc::MS_SLAVE),
@@ -116,6 +130,29 @@ impl MountOptions {
             }
         }
         all
+    }
+
+    /// What a bind mount changes of the mount that it clones, as runc's remounting does: who names one
+    /// attribute names all of them, and access times stay as they are unless named.
+    ///
+    /// `locked`: what a user namespace may not clear stays unless it is named.
+    pub(super) fn bind_attr(&self, locked: bool) -> Attr {
+        if !self.attr_is_named {
+            return Attr::default();
+        }
+        let times = ATIME | libc::MOUNT_ATTR_NODIRATIME;
+        let mut set = self.attr.set & !ATIME;
+        let cleared = if locked {
+            libc::MOUNT_ATTR_NOSYMFOLLOW
+        } else {
+            CLEARED_UNLESS_NAMED
+        };
+        let mut clear = self.attr.clear & !times | cleared & !set;
+        if self.access_time.is_some() || set & times != 0 {
+            clear |= ATIME | libc::MOUNT_ATTR_NODIRATIME & !set;
+            set |= self.access_time.unwrap_or(libc::MOUNT_ATTR_RELATIME);
+        }
+        Attr { set, clear }
     }
 
     fn known(&mut self, option: &str) -> bool {
@@ -148,6 +185,7 @@ impl MountOptions {
 
     fn switch(&mut self, option: &str) -> bool {
         if let Some((_, flag, bit)) = SET.iter().find(|(name, ..)| *name == option) {
+            self.attr_is_named = true;
             self.flags |= flag;
             add(&mut self.attr, *bit);
             return true;
@@ -155,6 +193,7 @@ impl MountOptions {
         let opposite = CLEAR.iter().find(|(name, _)| *name == option);
         let cleared = opposite.and_then(|(_, of)| SET.iter().find(|(name, ..)| name == of));
         if let Some((_, flag, bit)) = cleared {
+            self.attr_is_named = true;
             self.flags &= !flag;
             remove(&mut self.attr, *bit);
         }
@@ -167,6 +206,10 @@ impl MountOptions {
             self.flags &= !(libc::MS_NOATIME | libc::MS_RELATIME | libc::MS_STRICTATIME);
             self.flags |= flag;
             set_access_time(&mut self.attr, *value);
+            self.attr_is_named = true;
+            if CHANGES_ACCESS_TIME.contains(&option) {
+                self.access_time = Some(*value);
+            }
         }
         found.is_some()
     }

@@ -219,10 +219,12 @@ impl Compiler<'_> {
         if source.is_empty() {
             return Err(self.build.error("source: missing"));
         }
+        let guarded = self.namespaces.has_user();
         let tree = Tree {
             path: self.options.bundle.join(source),
             recursive: options.recursive,
-            attr: options.attr,
+            attr: options.bind_attr(guarded || self.init_opens_mounts),
+            guarded,
             recursive_attr: options.recursive_attr,
             propagation: match options.propagation {
                 0 => libc::MS_PRIVATE,
@@ -365,6 +367,7 @@ impl Compiler<'_> {
             attr: options.attr,
             recursive_attr,
             propagation: libc::MS_PRIVATE,
+            guarded: false,
             procfs: false,
             id_map: None,
         })?;

@@ -241,6 +241,7 @@ impl Compiler<'_> {
                 attr: Attr::default(),
                 recursive_attr: Attr::default(),
                 propagation: libc::MS_PRIVATE,
+                guarded: false,
                 procfs: false,
                 id_map: None,
             })?;

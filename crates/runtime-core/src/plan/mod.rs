@@ -147,6 +147,8 @@ pub(crate) struct Tree {
     pub path: PathBuf,
     pub recursive: bool,
     pub attr: Attr,
+    /// Whether the attributes must be such as the container's user namespace could give it.
+    pub guarded: bool,
     pub recursive_attr: Attr,
     pub propagation: u64,
     /// Whether the source must be the root of a procfs: it is to cover `/proc`.

@@ -20,6 +20,7 @@
 mod channel;
 #[cfg(feature = "systemd")]
 mod holder;
+mod locked;
 mod prepare;
 mod program;
 mod user_namespace;

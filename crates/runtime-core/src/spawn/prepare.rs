@@ -7,6 +7,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, fstatfs, open, ope
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use super::Inputs;
+use super::locked;
 use super::user_namespace::UserNamespaces;
 use crate::error::{Context, Error, Result};
 use crate::names;
@@ -158,6 +159,9 @@ fn bind_tree(tree: &Tree, users: &mut UserNamespaces) -> Result<OwnedFd> {
     let mount = clone_tree(source.as_fd(), tree.recursive).context(operation)?;
     if let Some(map) = &tree.id_map {
         map_ids(mount.as_fd(), tree, map, users)?;
+    }
+    if tree.guarded && !tree.attr.is_empty() {
+        locked::check(mount.as_fd(), tree.attr, &operation())?;
     }
     let set = |recursive: bool, attr: Attr, propagation: u64| {
         sys::mount_setattr(mount.as_fd(), recursive, attr.set, attr.clear, propagation)
