@@ -114,11 +114,14 @@ impl Log {
                 // Text as a key or value always has a JSON form.
                 serde_json::to_string(&record).unwrap_or_default() + "\n"
             }
-            (Format::Text, Some(_)) => {
+            // What is asked for with --debug is looked through by its level, wherever it goes.
+            (Format::Text, Some(_)) | (Format::Text, None)
+                if level == "debug" || self.file.is_some() =>
+            {
                 format!("time=\"{time}\" level={level} msg={message:?}\n")
             }
-            (Format::Text, None) if level == "error" => format!("{PROGRAM}: {message}\n"),
-            (Format::Text, None) => format!("{PROGRAM}: {level}: {message}\n"),
+            (Format::Text, _) if level == "error" => format!("{PROGRAM}: {message}\n"),
+            (Format::Text, _) => format!("{PROGRAM}: {level}: {message}\n"),
         }
     }
 }

@@ -13,7 +13,7 @@ const WIDTH: usize = 80;
 /// The help of the whole.
 pub(crate) fn general_help(commands: &[&Command]) -> String {
     let mut text = format!(
-        "{PROGRAM} - runs containers as the Open Container Initiative specifies\n\n\
+        "NAME:\n  {PROGRAM} - Open Container Initiative runtime\n\n\
          USAGE:\n  {PROGRAM} [global options] COMMAND [options] [arguments]\n\nCOMMANDS:\n"
     );
     for command in commands {
@@ -33,7 +33,7 @@ pub(crate) fn general_help(commands: &[&Command]) -> String {
 /// The help of a command.
 pub(crate) fn help(command: &Command) -> String {
     let mut text = format!(
-        "{PROGRAM} {} - {}\n\nUSAGE:\n  {PROGRAM} {}",
+        "NAME:\n  {PROGRAM} {} - {}\n\nUSAGE:\n  {PROGRAM} {}",
         command.name, command.summary, command.name
     );
     if shown(command.flags).next().is_some() {

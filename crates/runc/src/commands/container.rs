@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use orlop::{Bundle, Container, ContainerId, CreateOptions, Error, Runtime};
 
 use super::listen_fds::ListenFds;
+use super::steps;
 use crate::cli::Matches;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -42,7 +43,9 @@ pub(super) fn create(
     if options.console_socket.is_some() && (!detach || !has_terminal(&options)?) {
         return Err(Failure::new(SOCKET_WITHOUT_TERMINAL));
     }
+    steps::begin(&context.log);
     let mut container = runtime(context)?.create(options)?;
+    steps::created(&context.log);
     warn(context, container.warnings());
     if detach && container.take_terminal().is_some() {
         container.delete(true)?;

@@ -7,7 +7,7 @@ use orlop::{Container, ExecOptions};
 
 use super::exec_process::{self, Changes};
 use super::listen_fds::ListenFds;
-use super::{container, exec_cgroup, flags};
+use super::{container, exec_cgroup, flags, steps};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -99,15 +99,18 @@ fn execute(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     options.preserve_fds = sockets.count + matches.number("preserve-fds");
     options.process.env.extend(sockets.env);
     options.ignore_paused = matches.is_set("ignore-paused");
+    steps::begin_exec(&context.log, &options.process);
     if detach {
         let started = container.exec(options)?;
         container::warn(context, &started.warnings);
+        steps::executed(&context.log);
         return Ok(0);
     }
     let foreground =
         Foreground::take(false).map_err(|error| Failure::io("hold signals back", error))?;
     let started = container.exec(options)?;
     container::warn(context, &started.warnings);
+    steps::executed(&context.log);
     foreground
         .wait(started.pid, started.terminal)
         .map_err(|error| Failure::io("wait for the process", error))

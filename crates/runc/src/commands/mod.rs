@@ -30,6 +30,7 @@ mod run;
 mod spec;
 mod start;
 mod state;
+mod steps;
 mod update;
 
 use std::io::{self, Write as _};
