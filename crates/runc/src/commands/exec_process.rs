@@ -67,7 +67,12 @@ fn add_capabilities(process: &mut Process, names: Vec<String>) {
         return;
     }
     let sets = process.capabilities.get_or_insert_default();
+    // Who has inheritable capabilities is not stripped of a new one by an exec, either (runc).
+    let passes_on = !sets.inheritable.is_empty();
     for name in names {
+        if passes_on && !sets.ambient.contains(&name) && sets.inheritable.contains(&name) {
+            sets.ambient.push(name.clone());
+        }
         for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
             if !set.contains(&name) {
                 set.push(name.clone());

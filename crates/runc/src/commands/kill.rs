@@ -1,6 +1,6 @@
 //! `kill`: a signal for a container.
 
-use orlop::{Error, Signal};
+use orlop::{Error, Signal, Status};
 
 use super::{container, matching};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
@@ -27,6 +27,9 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
+    if matches.argument(1).as_deref() == Some("0") {
+        return probe(context, matches);
+    }
     let signal = match matches.argument(1).filter(|signal| !signal.is_empty()) {
         Some(name) => name
             .parse()
@@ -45,4 +48,17 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     }
     container::load(context, matches)?.kill(signal, all)?;
     Ok(0)
+}
+
+/// Signal 0 is none (`kill(2)`): it only tells whether there is a process.
+fn probe(context: &Context, matches: &Matches) -> Result<u8, Failure> {
+    let container = container::load(context, matches)?;
+    let lives = matches!(
+        container.status()?,
+        Status::Created | Status::Running | Status::Paused
+    );
+    if lives || matches.is_set("all") {
+        return Ok(0);
+    }
+    Err(Error::NotRunning(container::id(matches)?).into())
 }
