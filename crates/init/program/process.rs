@@ -23,6 +23,7 @@ pub fn step(state: &mut State, op: Op) -> Step {
             sys::default_action(SIGPIPE)?;
             Ok(sys::unblock_signals()?)
         }
+        Op::EnterDir { dir } => Ok(sys::fchdir(slots.get(dir)?)?),
         Op::Dup { from, to } => Ok(sys::dup_to(slots.get(from)?, Fd(to as i32), false)?),
         Op::NewSession {} => Ok(sys::setsid()?),
         Op::JoinCgroup { path } | Op::JoinResctrl { path } => join_cgroup(image.str(path)?),

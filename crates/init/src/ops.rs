@@ -227,6 +227,11 @@ ops! {
         /// Where the descriptor goes.
         to: Slot,
     }
+    /// Enters a directory (`fchdir(2)`).
+    67 EnterDir {
+        /// The directory.
+        dir: Slot,
+    }
     /// Makes a device node, fifo or the like inside the root (`mknodat(2)`).
     23 Device {
         /// The root file system.
@@ -487,7 +492,7 @@ ops! {
         /// A listening socket.
         listener: Slot,
     }
-    /// Tells the caller that the program is next: the end of the stream is then its start.
+    /// Tells the caller that the program is next, or the hooks before it: the end of the stream is then its start.
     54 Starting {}
     /// Closes every descriptor but the program's own and the control socket.
     48 CloseFds {}

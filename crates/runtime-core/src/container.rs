@@ -510,9 +510,11 @@ fn remove(dir: LockedDir, state: &State) -> Result<Vec<String>> {
     let told = OciState::for_hooks(state, Status::Stopped).to_json();
     dir.remove()?;
     // runtime.md: a failing poststop hook is a warning, and the others still run.
+    let place = hooks::Place::of(state);
     let failed = poststop
         .iter()
-        .filter_map(|hook| hooks::run("poststop", hook, &told, hooks::Place::of(state)).err());
+        .enumerate()
+        .filter_map(|(index, hook)| hooks::run(("poststop", index), hook, &told, place).err());
     Ok(failed.map(|error| error.to_string()).collect())
 }
 

@@ -349,8 +349,8 @@ impl Creation {
             // runtime.md: what failed after hooks had run ends as any container does. The first
             // error is the one to tell.
             let told = OciState::for_hooks(made_for, Status::Stopped).to_json();
-            for hook in &making.plan.hooks.poststop {
-                let _ = hooks::run("poststop", hook, &told, hooks::Place::of(made_for));
+            for (index, hook) in making.plan.hooks.poststop.iter().enumerate() {
+                let _ = hooks::run(("poststop", index), hook, &told, hooks::Place::of(made_for));
             }
         }
     }

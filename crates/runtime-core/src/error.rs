@@ -58,10 +58,12 @@ pub enum Error {
     #[error(transparent)]
     Seccomp(#[from] SeccompError),
     /// A hook could not be run, failed, or took too long.
-    #[error("{kind} hook {}: {message}", path.display())]
+    #[error("error running {kind} hook #{index}: {}: {message}", path.display())]
     Hook {
         /// When it runs: the field's name below `hooks`.
         kind: &'static str,
+        /// Its place in that field, from 0 on.
+        index: usize,
         /// The hook's program.
         path: PathBuf,
         /// What happened.

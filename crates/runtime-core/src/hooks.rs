@@ -22,6 +22,7 @@ use crate::annotations::{self, HOOKS_STDERR, HOOKS_STDOUT};
 use crate::error::{Error, Result};
 use crate::poll::poll_until;
 use crate::process_id::wait_exit;
+use crate::signal;
 use crate::spec::Hook;
 use crate::state::State;
 
@@ -59,8 +60,8 @@ pub(crate) fn run_all(
     state: &[u8],
     place: Place<'_>,
 ) -> Result<()> {
-    let mut each = hooks.iter();
-    each.try_for_each(|hook| run(kind, hook, state, place))
+    let mut each = hooks.iter().enumerate();
+    each.try_for_each(|(index, hook)| run((kind, index), hook, state, place))
 }
 
 /// Runs one hook and waits for it. `state` is what it reads on its standard input.
@@ -68,9 +69,15 @@ pub(crate) fn run_all(
 /// # Errors
 /// [`Error::Hook`] when it can't be run, does not exit with 0, or takes longer than its timeout:
 /// then it is killed with its process group.
-pub(crate) fn run(kind: &'static str, hook: &Hook, state: &[u8], place: Place<'_>) -> Result<()> {
+pub(crate) fn run(
+    (kind, index): (&'static str, usize),
+    hook: &Hook,
+    state: &[u8],
+    place: Place<'_>,
+) -> Result<()> {
     let fail = |message: String| Error::Hook {
         kind,
+        index,
         path: hook.path.clone().into(),
         message,
     };
@@ -262,7 +269,7 @@ impl Running {
 fn describe_end(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with status {code}"),
-        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, Some(signal)) => format!("was {}", signal::describe_end(signal)),
         (None, None) => "ended".to_owned(),
     }
 }

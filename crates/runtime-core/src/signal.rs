@@ -49,6 +49,20 @@ const NAMES: [(&str, i32); 35] = [
     ("UNUSED", libc::SIGSYS),
 ];
 
+/// How a process that a signal ended came to its end, with the C library's word for the signal where
+/// that says more than its number.
+pub(crate) fn describe_end(number: i32) -> String {
+    let word = match number {
+        libc::SIGSYS => " (bad system call)",
+        libc::SIGSEGV => " (segmentation fault)",
+        libc::SIGBUS => " (bus error)",
+        libc::SIGABRT => " (aborted)",
+        libc::SIGILL => " (illegal instruction)",
+        _ => "",
+    };
+    format!("killed by signal {number}{word}")
+}
+
 /// A signal that can be sent: 1 to 64 (`signal(7)`).
 ///
 /// ```

@@ -1,7 +1,9 @@
 //! What is run, and the last steps before it.
 
+use std::collections::HashSet;
+
 use orlop_init::Op;
-use orlop_init::wire::Slot;
+use orlop_init::wire::{List, Slot};
 
 use super::Compiler;
 use super::identity::Groups;
@@ -55,10 +57,15 @@ impl Compiler<'_> {
         self.build.at("hooks");
         self.build.push(Op::HookPoint {});
         let hooks = self.build.plan.hooks.create_container.clone();
-        self.hooks("hooks.createContainer", &hooks)
+        if !hooks.is_empty() {
+            // Where runc has them stand: what they add to the root they name from there.
+            self.build.push(Op::EnterDir { dir: self.root });
+        }
+        self.hooks("hooks.createContainer", &hooks, None)
     }
 
-    fn hooks(&mut self, field: &str, hooks: &[Hook]) -> Result<()> {
+    /// `inherited`: the environment of those that name none.
+    fn hooks(&mut self, field: &str, hooks: &[Hook], inherited: Option<List>) -> Result<()> {
         for (index, hook) in hooks.iter().enumerate() {
             self.build.at(format!("{field}[{index}]"));
             if !hook.path.starts_with('/') {
@@ -78,7 +85,10 @@ impl Compiler<'_> {
             } else {
                 self.build.list(hook.args.iter().map(String::as_str))?
             };
-            let env = self.build.list(hook.env.iter().map(String::as_str))?;
+            let env = match inherited.filter(|_| hook.env.is_empty()) {
+                Some(inherited) => inherited,
+                None => self.build.list(hook.env.iter().map(String::as_str))?,
+            };
             self.build.push(Op::Hook {
                 path,
                 argv,
@@ -118,12 +128,19 @@ impl Compiler<'_> {
             self.build.push(Op::Gate { listener });
         }
         let hooks = self.build.plan.hooks.start_container.clone();
-        self.hooks("hooks.startContainer", &hooks)?;
-        push_small_limits(&mut self.build, self.process)?;
+        if hooks.is_empty() {
+            push_small_limits(&mut self.build, self.process)?;
+        }
         self.build.push(Op::Starting {});
         self.build.push(Op::CloseFds {});
         let seccomp = self.linux.seccomp.as_ref();
         push_filter(&mut self.build, seccomp, self.give_up.take());
+        if !hooks.is_empty() {
+            // They run what the image has, and so under its filter; as the program does, in its
+            // environment where they have none of their own.
+            self.hooks("hooks.startContainer", &hooks, Some(program.env))?;
+            push_small_limits(&mut self.build, self.process)?;
+        }
         program.exec(&mut self.build);
         Ok(())
     }
@@ -312,15 +329,11 @@ impl Program {
                 return Err(build.error(format!("{variable:?} is not of the form NAME=VALUE")));
             }
         }
-        let home_is_set = process
-            .env
+        let variables = last_of_each(&process.env);
+        let home_is_set = variables
             .iter()
-            .any(|variable| variable.starts_with("HOME=") && variable != "HOME=");
-        let variables = process
-            .env
-            .iter()
-            .map(String::as_str)
-            .filter(|one| *one != "HOME=");
+            .any(|variable| variable.starts_with("HOME=") && *variable != "HOME=");
+        let variables = variables.into_iter().filter(|one| *one != "HOME=");
         let env = if home_is_set {
             build.list(variables)?
         } else {
@@ -346,6 +359,20 @@ impl Program {
         });
         build.at_none();
     }
+}
+
+/// Of a variable that is there several times the last counts, as it would in a shell.
+fn last_of_each(env: &[String]) -> Vec<&str> {
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().len();
+    let mut seen = HashSet::with_capacity(env.len());
+    let mut kept: Vec<&str> = env
+        .iter()
+        .rev()
+        .map(String::as_str)
+        .filter(|variable| seen.insert(&variable[..name(variable)]))
+        .collect();
+    kept.reverse();
+    kept
 }
 
 /// Where a program may be: itself if it is a path, else below each directory of PATH.

@@ -8,6 +8,7 @@ use orlop_init::{Op, Part, Record};
 use super::{Plan, Source};
 use crate::error::StepError;
 use crate::names;
+use crate::signal;
 use crate::user_namespace::Settings;
 
 impl Plan {
@@ -29,6 +30,7 @@ impl Plan {
             }
             Op::OpenTree { path, .. } => format!("clone the mount at {}", text(path)),
             Op::OpenDir { path, .. } => format!("open {}", text(path)),
+            Op::EnterDir { dir } => format!("enter {}", self.describe_slot(dir)),
             Op::Propagation { path, propagation } => {
                 format!(
                     "make mounts below {} {}",
@@ -59,7 +61,7 @@ impl Plan {
             Op::FindProgram { candidates } => self.describe_search(candidates),
             Op::Exec { argv, .. } => {
                 format!(
-                    "exec {:?}",
+                    "exec {}",
                     self.strings(argv).first().copied().unwrap_or_default()
                 )
             }
@@ -96,8 +98,9 @@ impl Plan {
         let field = step
             .and_then(|step| step.field.as_deref())
             .unwrap_or_default();
-        let kind = field.trim_start_matches("hooks.").split('[').next();
-        format!("run {} hook {path}", kind.unwrap_or_default())
+        let field = field.trim_start_matches("hooks.").trim_end_matches(']');
+        let (kind, index) = field.split_once('[').unwrap_or((field, "0"));
+        format!("error running {kind} hook #{index}: {path}")
     }
 
     fn describe_search(&self, candidates: List) -> String {
@@ -192,8 +195,8 @@ impl Plan {
                 "/dev/pts/ptmx is not a devpts multiplexer".to_owned()
             }
             (Part::Kind, _) => format!("something else is there already: {why}"),
-            (Part::Status, _) => format!("exit status {}", record.value),
-            (Part::Signal, _) => format!("killed by signal {}", record.value),
+            (Part::Status, _) => format!("exited with status {}", record.value),
+            (Part::Signal, _) => signal::describe_end(record.value),
             (Part::Timeout, _) => "timed out and was killed".to_owned(),
             (Part::Program | Part::Call, _) => why,
         }
