@@ -197,7 +197,10 @@ fn unified(
     for (file, value) in &limits.unified {
         let controller = controller_of_file(file);
         if controller.is_some_and(|controller| version_of(controller) != Some(Version::V2)) {
-            let reason = format!("{file} is a file of cgroup v2, and its controller is on v1 here");
+            let reason = format!(
+                "{file} is a file of cgroup v2, and its controller is on v1 here: \
+                 an invalid configuration"
+            );
             return Err(Error::Unsupported {
                 field: "unified",
                 reason,

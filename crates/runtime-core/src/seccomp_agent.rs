@@ -69,8 +69,12 @@ impl SeccompAgent {
     ) -> Result<()> {
         let listener = pidfd_getfd(process, number, PidfdGetfdFlags::empty())
             .context(|| format!("take the seccomp listener of process {pid}"))?;
-        self.send(&listener, pid, state)
-            .context(|| format!("linux.seccomp.listenerPath: {}", self.path.display()))
+        self.send(&listener, pid, state).context(|| {
+            format!(
+                "failed to connect with seccomp agent, linux.seccomp.listenerPath: {}",
+                self.path.display()
+            )
+        })
     }
 
     fn send(&self, listener: &OwnedFd, pid: i32, state: &OciState) -> std::io::Result<()> {

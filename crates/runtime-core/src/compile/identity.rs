@@ -57,7 +57,7 @@ impl Sets {
         if sets.ambient & !raisable != 0 {
             let extra = list(sets.ambient & !raisable);
             build.warn(format!(
-                "process.capabilities.ambient: {extra} is not both permitted and inheritable; left out"
+                "can't raise ambient capability {extra}: it is not both permitted and inheritable; left out"
             ));
             sets.ambient &= raisable;
         }

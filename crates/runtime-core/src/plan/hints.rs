@@ -27,7 +27,7 @@ pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static
     let new_user = namespaces & libc::CLONE_NEWUSER as u32 != 0;
     match (op, record.value) {
         (Op::MountFs { strict: true, .. }, libc::ELOOP | libc::ENOTDIR) => Some(
-            "proc and sysfs must be mounted on ordinary directories; the image has a link there",
+            "what is there in the image is a link: proc and sysfs must be mounted on ordinary directory, no link on the way",
         ),
         (Op::MountFs { strict: true, .. }, libc::EPERM) if new_user => Some(
             "in a user namespace proc needs a PID namespace of its own, sysfs a network namespace of its own, and both a caller that sees all of its own: in a container with masked paths, bind them instead",
@@ -37,7 +37,7 @@ pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static
         }
         (Op::CopyUp { .. }, libc::ENOSPC) => Some("the tmpfs is too small for what it covers"),
         (Op::Scheduler { .. }, libc::EPERM) => Some(
-            "it needs CAP_SYS_NICE; SCHED_DEADLINE does not go with a cpuset, nor SCHED_FIFO and SCHED_RR with a cgroup without cpu.rt_runtime_us",
+            "it needs CAP_SYS_NICE; with SCHED_DEADLINE, process scheduler can't be used together with AllowedCPUs, a cpuset of fewer than all CPUs; SCHED_FIFO and SCHED_RR need a cgroup with cpu.rt_runtime_us",
         ),
         (Op::IoPriority { .. }, libc::EPERM) => Some("IOPRIO_CLASS_RT needs CAP_SYS_NICE"),
         (Op::Affinity { .. }, libc::EINVAL) => {

@@ -229,7 +229,7 @@ fn notifies(seccomp: &Seccomp, default: Action, rules: &[Rule<'_>]) -> Result<bo
     }
     for rule in notifying {
         if let Some(index) = rule.names.iter().position(|name| name == "write") {
-            let message = "SCMP_ACT_NOTIFY cannot be used for write";
+            let message = "SCMP_ACT_NOTIFY cannot be used for the write syscall";
             return Err(invalid(format!("{}.names[{index}]", rule.path), message));
         }
     }
