@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use super::criu::{self, Belongings, Criu};
+use super::host_options::HostOptions;
 use super::protobuf::Message;
 use super::rpc::{self, Feature, Kind, Response, option};
 use super::streams::Streams;
@@ -120,6 +121,7 @@ fn write(container: &Container, mut options: CheckpointOptions) -> Result<()> {
         false => Kind::Dump,
     };
     let mut ready = options.status_fd.take();
+    let _kept = HostOptions::keep();
     let criu = Criu::start(Belongings::default())?;
     let notified = |response: &Response, _| match response.script.as_str() {
         "status-ready" => ready.take().map_or(Ok(()), |fd| tell_ready(&fd)),

@@ -7,6 +7,7 @@
 
 mod criu;
 mod dump;
+mod host_options;
 mod mounts;
 mod protobuf;
 mod restore;

@@ -18,6 +18,9 @@ use crate::state::State;
 /// What hidden files are hidden by.
 const NULL: &str = "/dev/null";
 
+/// Where the host has its cgroups.
+const HOST_CGROUPS: &str = "/sys/fs/cgroup";
+
 /// Device files that are bound from the host where they can't be made.
 const DEVICES: [&str; 6] = [
     NULL,
@@ -69,9 +72,14 @@ pub(super) fn of_running(spec: &Spec, state: &State, process: ProcessId) -> Resu
     let devices = device_paths(spec);
     let bound = devices.into_iter().filter(|path| is_part(path));
     all.extend(bound.map(|path| external(&path, &path)));
-    if let Some(target) = cgroup_target(spec)
-        && Layout::probe()?.mode() != CgroupMode::V2
-    {
+    let Some(target) = cgroup_target(spec) else {
+        return Ok(all);
+    };
+    if Layout::probe()?.mode() == CgroupMode::V2 {
+        if cgroups_are_bound(spec) {
+            all.push(external(&target, &target));
+        }
+    } else {
         let of_cgroups = mounted
             .iter()
             .filter(|mount| mount.kind.starts_with("cgroup") && mount.is_below(&target));
@@ -99,10 +107,13 @@ pub(super) fn of_restored(spec: &Spec, state: &State, layout: &Layout) -> Result
     let devices = device_paths(spec);
     let others = devices.iter().filter(|path| *path != NULL);
     all.extend(others.map(|path| external(path, path)));
-    if let Some(target) = cgroup_target(spec)
-        && layout.mode() != CgroupMode::V2
-    {
+    let Some(target) = cgroup_target(spec) else {
+        return Ok(all);
+    };
+    if layout.mode() != CgroupMode::V2 {
         all.extend(cgroups_v1(&target, state, layout));
+    } else if cgroups_are_bound(spec) {
+        all.push(external(target, HOST_CGROUPS));
     }
     Ok(all)
 }
@@ -126,7 +137,7 @@ fn cgroups_v1(target: &str, state: &State, layout: &Layout) -> Vec<External> {
         })
         .collect();
     if state.cgroup.is_empty() {
-        all.push(external(target, "/sys/fs/cgroup"));
+        all.push(external(target, HOST_CGROUPS));
     }
     all
 }
@@ -144,6 +155,16 @@ fn is_bind(mount: &Mount) -> bool {
 
 fn is_cgroup(mount: &Mount) -> bool {
     matches!(mount.kind.as_deref(), Some("cgroup" | "cgroup2"))
+}
+
+/// Whether the container sees the host's unified hierarchy as it is: in a user namespace it may mount
+/// none that is not its own.
+fn cgroups_are_bound(spec: &Spec) -> bool {
+    let has = |kind: &str| {
+        let mut all = spec.linux.iter().flat_map(|linux| &linux.namespaces);
+        all.any(|namespace| namespace.kind.as_str() == kind)
+    };
+    has("user") && !has("cgroup")
 }
 
 /// Where the container sees cgroups.

@@ -7,6 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::criu::{self, Belongings, Criu};
+use super::host_options::HostOptions;
 use super::protobuf::Message;
 use super::rpc::{self, Kind, Response, option};
 use super::streams::Streams;
@@ -126,6 +127,7 @@ impl Restoring<'_> {
         let streams = Streams::read(&self.options.criu.image_path)?;
         let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .context(|| "open /dev/null".to_owned())?;
+        let _kept = HostOptions::keep();
         let (directories, criu) = self.start(cradle, &namespaces, null.as_fd())?;
         let mut message = self.message(&directories, cradle.state)?;
         streams.replace(&mut message, null.as_raw_fd().unsigned_abs());
