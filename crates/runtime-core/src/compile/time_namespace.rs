@@ -32,10 +32,16 @@ impl Compiler<'_> {
             self.build.push(Op::TimeNamespace { offsets });
             self.build.at_none();
         } else if !offsets.is_empty() {
-            let message = "needs a new time namespace in linux.namespaces";
-            let field = match annotations::value(&self.spec.annotations, TIME_OFFSETS) {
-                Some(_) => format!("annotations.{TIME_OFFSETS}"),
-                None => "linux.timeOffsets".to_owned(),
+            let annotated = annotations::value(&self.spec.annotations, TIME_OFFSETS);
+            let (field, message) = match annotated {
+                Some(_) => (
+                    format!("annotations.{TIME_OFFSETS}"),
+                    "needs a new time namespace in linux.namespaces",
+                ),
+                None => (
+                    "linux.timeOffsets".to_owned(),
+                    "need a new time namespace in linux.namespaces",
+                ),
             };
             return Err(Error::invalid(field, message));
         }
