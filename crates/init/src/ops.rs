@@ -481,7 +481,7 @@ ops! {
     /// Lets the caller move network devices into the network namespace, and waits for it.
     66 NeedDevices {}
     /// Moves this process into a group of the resctrl file system by writing `0` to its `tasks` file.
-    67 JoinResctrl {
+    68 JoinResctrl {
         /// The file, on the host.
         path: Str,
     }

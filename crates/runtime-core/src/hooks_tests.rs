@@ -24,7 +24,7 @@ fn place(bundle: &Path) -> Place<'_> {
 }
 
 fn run(hook: &Hook, state: &[u8], bundle: &Path) -> Result<()> {
-    super::run("test", hook, state, place(bundle))
+    super::run(("test", 0), hook, state, place(bundle))
 }
 
 fn run_all(hooks: &[Hook], state: &[u8], bundle: &Path) -> Result<()> {
@@ -41,7 +41,7 @@ fn what_hooks_say_is_added_to_files() {
         ..place(scratch.path())
     };
     for _ in 0..2 {
-        super::run("test", &shell("echo one; echo two >&2"), b"", place).unwrap();
+        super::run(("test", 0), &shell("echo one; echo two >&2"), b"", place).unwrap();
     }
     assert_eq!(std::fs::read_to_string(&stdout).unwrap(), "one\none\n");
     assert_eq!(std::fs::read_to_string(&stderr).unwrap(), "two\ntwo\n");
@@ -49,7 +49,7 @@ fn what_hooks_say_is_added_to_files() {
         stdout: Some(Path::new("/nowhere/at/all")),
         ..place
     };
-    let error = super::run("test", &shell("true"), b"", nowhere).unwrap_err();
+    let error = super::run(("test", 0), &shell("true"), b"", nowhere).unwrap_err();
     assert!(
         error.to_string().contains("open /nowhere/at/all"),
         "{error}"
