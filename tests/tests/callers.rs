@@ -7,6 +7,7 @@ use orlop_tests::{Fixture, Output, Runtime, TempDir, locate, skip, test_name};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -216,7 +217,11 @@ struct Podman<'a> {
     program: PathBuf,
     /// Podman takes no longer path than 50 bytes.
     folder: TempDir,
+    /// Its locks are the host's, and on a host where it never ran two cannot both make them.
+    _turn: MutexGuard<'static, ()>,
 }
+
+static TURN: Mutex<()> = Mutex::new(());
 
 impl<'a> Podman<'a> {
     /// `None` without Podman.
@@ -225,6 +230,8 @@ impl<'a> Podman<'a> {
             fixture,
             program: locate::in_path("podman")?,
             folder: TempDir::new("pod").expect("make a folder"),
+            // A test that failed has left nothing in it.
+            _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner),
         })
     }
 
