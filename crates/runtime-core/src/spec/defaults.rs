@@ -25,8 +25,9 @@ const MASKED_PATHS: [&str; 12] = [
 ];
 
 /// What acts on the host.
-const READONLY_PATHS: [&str; 5] = [
+const READONLY_PATHS: [&str; 6] = [
     "/proc/bus",
+    "/proc/dynamic_debug",
     "/proc/fs",
     "/proc/irq",
     "/proc/sys",
