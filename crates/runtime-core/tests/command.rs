@@ -316,7 +316,7 @@ fn mounts_are_made_in_their_order() {
     let said = say(&command);
     assert!(said.starts_with("data\nro\n1777\n"), "{said}");
     for expected in [
-        " /t tmpfs rw,nosuid,nodev,noexec,relatime,size=64k ",
+        " /t tmpfs rw,nosuid,nodev,noexec,relatime,size=64k",
         " /t/d ",
         " /etc/one ",
         "other /o tmpfs ro,nosuid,nodev,",
