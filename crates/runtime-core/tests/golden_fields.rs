@@ -265,7 +265,7 @@ fn refusals() -> Vec<(Value, &'static str)> {
         ),
         (
             json!({ "linux": { "timeOffsets": { "monotonic": { "secs": 1 } } } }),
-            "linux.timeOffsets: needs a new time namespace in linux.namespaces",
+            "linux.timeOffsets: need a new time namespace in linux.namespaces",
         ),
         (
             json!({ "linux": { "namespaces": [{ "type": "time" }],
