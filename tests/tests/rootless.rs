@@ -134,7 +134,7 @@ fn what_the_host_forbids_is_named() {
     let namespaces = json!([{ "type": "pid" }, { "type": "mount" }, { "type": "uts" }]);
     user.set("/linux/namespaces", namespaces);
     user.run("true")
-        .fails_naming(&["namespaces", "takes root, or a user namespace"]);
+        .fails_naming(&["namespaces", "take CAP_SYS_ADMIN"]);
     drop(user);
     fixture.assert_clean();
 }
