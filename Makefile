@@ -13,7 +13,7 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 TOOLS = cargo build --release --locked --quiet --package orlop-tests --bins
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test callers bench crash lab lab-image lint install clean
+.PHONY: help build demo test callers bench crash lab conformance lab-image lint install clean
 
 help: ## lists the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 10
@@ -46,6 +46,9 @@ crash: build ## kills `create` at random moments, and looks at what is left (as 
 	@tests/peers
 	@$(TOOLS)
 	@$(RELEASE)/crash --ours $(RELEASE)/orlop-runc $(CRASH)
+
+conformance: build ## runs runc's own tests over runc and over it, into docs/conformance.md (as root)
+	@tests/conformance/run $(RELEASE)/orlop-runc docs/conformance.md $(if $(CONFORMANCE),'$(CONFORMANCE)')
 
 lab: build lab-image ## runs the tests in virtual machines with cgroup v2 alone (as root)
 	@tests/lab/suite
