@@ -16,7 +16,7 @@ TOOLS = cargo build --release --locked --quiet --package orlop-tests --bins
 .PHONY: help build demo test callers bench crash lab conformance lab-image lint install clean
 
 help: ## lists the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 10
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 13
 
 build: ## builds orlop-runc for release, one static file
 	@scripts/setup build
