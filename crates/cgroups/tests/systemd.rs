@@ -17,7 +17,8 @@ fn manager() -> Option<(Systemd, Layout)> {
     if layout.is_none() {
         common::skipped("needs root and systemd");
     }
-    Some((Systemd::system().unwrap(), layout?))
+    let layout = layout?;
+    Some((Systemd::system().unwrap(), layout))
 }
 
 fn own_unit(name: &str) -> UnitPath {
