@@ -137,11 +137,20 @@ fn failure_says_how_and_repeats_the_last_words() {
         b"",
         here,
     ));
-    assert_eq!(text, "test hook /bin/sh: exited with status 3: one; t wo");
+    assert_eq!(
+        text,
+        "error running test hook #0: /bin/sh: exited with status 3: one; t wo"
+    );
     let text = message(run(&shell("kill -9 $$"), b"", here));
-    assert_eq!(text, "test hook /bin/sh: was killed by signal 9");
+    assert_eq!(
+        text,
+        "error running test hook #0: /bin/sh: was killed by signal 9"
+    );
     let text = message(run(&shell("echo out; exit 1"), b"", here));
-    assert_eq!(text, "test hook /bin/sh: exited with status 1");
+    assert_eq!(
+        text,
+        "error running test hook #0: /bin/sh: exited with status 1"
+    );
 }
 
 #[test]
@@ -166,7 +175,7 @@ fn a_hook_has_its_time_and_no_more() {
     let took = start.elapsed();
     assert_eq!(
         text,
-        "test hook /bin/sh: took longer than 1 s and was killed: slow"
+        "error running test hook #0: /bin/sh: took longer than 1 s and was killed: slow"
     );
     assert!(
         took > Duration::from_millis(900) && took < Duration::from_secs(2),
@@ -199,7 +208,7 @@ fn a_daemon_that_keeps_the_pipes_open_is_not_waited_for() {
         scratch.path(),
     ));
     assert!(
-        text.starts_with("test hook /bin/sh: exited with status 4"),
+        text.starts_with("error running test hook #0: /bin/sh: exited with status 4"),
         "{text}"
     );
     assert!(start.elapsed() < Duration::from_secs(10));
@@ -219,10 +228,13 @@ fn what_can_not_run_is_refused_by_name() {
         ..Hook::default()
     };
     let text = message(run(&hook("sh"), b"", here));
-    assert_eq!(text, "test hook sh: its path must be absolute");
+    assert_eq!(
+        text,
+        "error running test hook #0: sh: its path must be absolute"
+    );
     let text = message(run(&hook("/absent"), b"", here));
     assert!(
-        text.starts_with("test hook /absent: run it in /: No such file"),
+        text.starts_with("error running test hook #0: /absent: run it in /: No such file"),
         "{text}"
     );
     let text = message(run(&hook("/etc/passwd"), b"", here));
@@ -237,7 +249,10 @@ fn what_can_not_run_is_refused_by_name() {
             b"",
             here,
         ));
-        assert_eq!(text, "test hook /bin/sh: timeout must be greater than 0");
+        assert_eq!(
+            text,
+            "error running test hook #0: /bin/sh: timeout must be greater than 0"
+        );
     }
     let text = message(run(
         &Hook {
@@ -247,7 +262,10 @@ fn what_can_not_run_is_refused_by_name() {
         b"",
         here,
     ));
-    assert_eq!(text, "test hook /bin/sh: env: \"A\" is not NAME=VALUE");
+    assert_eq!(
+        text,
+        "error running test hook #0: /bin/sh: env: \"A\" is not NAME=VALUE"
+    );
     run(
         &Hook {
             timeout: Some(i64::MAX),

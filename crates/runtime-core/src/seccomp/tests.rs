@@ -335,7 +335,7 @@ fn names_without_meaning_are_refused_with_their_place() {
             format!(
                 r#"{allow},"listenerPath":"/a","syscalls":[{{"names":["read","write"],"action":"SCMP_ACT_NOTIFY"}}]}}"#
             ),
-            "linux.seccomp.syscalls[0].names[1]: SCMP_ACT_NOTIFY cannot be used for write",
+            "linux.seccomp.syscalls[0].names[1]: SCMP_ACT_NOTIFY cannot be used for the write syscall",
         ),
         (
             format!(r#"{allow},"syscalls":[{{"names":["read",""],"action":"SCMP_ACT_KILL"}}]}}"#),
