@@ -198,14 +198,15 @@ impl Child {
         program: &Program,
         inputs: &Inputs<'_>,
     ) -> Result<()> {
-        let sources = prepare::open_all(plan, inputs)?;
-        channel::send_program(self.control.as_fd(), program, &sources)?;
+        // Before it has its program: later it may have hidden itself from its caller.
         if let Some(score) = plan.oom_score_adj {
             set_oom_score(self.pid, score)?;
         }
         for limit in &plan.raise_limits {
             raise_limit(self.pid, *limit)?;
         }
+        let sources = prepare::open_all(plan, inputs)?;
+        channel::send_program(self.control.as_fd(), program, &sources)?;
         Ok(())
     }
 
