@@ -2,8 +2,10 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr};
+
 use crate::console_socket::ConsoleSocket;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::hooks;
 use crate::process_id::ProcessId;
 use crate::seccomp_agent::SeccompAgent;
@@ -22,9 +24,21 @@ fn hand_on(
 ) -> Result<()> {
     match socket {
         Some(socket) => socket.send(master.as_fd(), MASTER_NAME)?,
-        None => *kept = Some(master),
+        None => {
+            // Before the program writes its first line. What it writes may go into a file, and a
+            // terminal at the other end ends lines itself.
+            keep_line_ends(&master).context(|| "set the terminal's modes".to_owned())?;
+            *kept = Some(master);
+        }
     }
     Ok(())
+}
+
+/// Lets line ends through as they are, without carriage returns.
+fn keep_line_ends(terminal: &OwnedFd) -> rustix::io::Result<()> {
+    let mut modes = tcgetattr(terminal)?;
+    modes.output_modes &= !OutputModes::ONLCR;
+    tcsetattr(terminal, OptionalActions::Now, &modes)
 }
 
 fn nobody_to_ask() -> Error {

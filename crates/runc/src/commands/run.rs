@@ -6,7 +6,7 @@ use super::{container, flags};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::foreground::Foreground;
+use crate::foreground::{self, Foreground};
 
 pub(super) const COMMAND: Command = Command {
     name: "run",
@@ -60,6 +60,10 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
 /// Starts a new container, and removes one that cannot be started.
 fn started(mut container: Container) -> Result<Container, Failure> {
     if let Err(error) = container.start() {
+        if let Some(terminal) = container.take_terminal() {
+            // A hook in the container may have said what is wrong.
+            foreground::last_words(terminal);
+        }
         // Why it did not start says more than why it could not be removed.
         let _ = container.delete(true);
         return Err(error.into());

@@ -108,6 +108,14 @@ impl Foreground {
     }
 }
 
+/// Passes on what was said through the terminal of a process that is gone.
+pub(crate) fn last_words(master: OwnedFd) {
+    // Whoever could be told of an error is told of a worse one already.
+    if let Ok(mut relay) = Relay::new(master) {
+        while relay.output_is_open() && relay.drain(&DRAIN).unwrap_or(false) {}
+    }
+}
+
 /// Reaps every child that is over, and gives back the exit status of the one that is waited for.
 fn reap(child: Pid) -> io::Result<Option<u8>> {
     let mut ended = None;

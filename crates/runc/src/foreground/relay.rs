@@ -10,8 +10,6 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::terminal::keep_line_ends;
-
 /// No more than a pipe takes without blocking once it is writable (`PIPE_BUF`).
 const CHUNK: usize = 4096;
 
@@ -44,7 +42,6 @@ impl Relay {
     pub(super) fn new(master: OwnedFd) -> io::Result<Self> {
         let flags = rustix::fs::fcntl_getfl(&master)?;
         rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK)?;
-        keep_line_ends(&master)?;
         let direction = || Direction {
             pending: Vec::with_capacity(CHUNK),
             open: true,

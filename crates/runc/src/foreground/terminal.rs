@@ -54,14 +54,3 @@ impl Drop for RawMode<'_> {
         let _ = rustix::termios::tcsetattr(&self.terminal.0, OptionalActions::Now, &self.before);
     }
 }
-
-/// Lets line ends through as they are, so that output into a file has no carriage returns.
-pub(super) fn keep_line_ends(terminal: impl AsFd) -> io::Result<()> {
-    let mut modes = rustix::termios::tcgetattr(&terminal)?;
-    modes.output_modes &= !OutputModes::ONLCR;
-    Ok(rustix::termios::tcsetattr(
-        terminal,
-        OptionalActions::Now,
-        &modes,
-    )?)
-}
