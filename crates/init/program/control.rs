@@ -139,6 +139,9 @@ impl Control {
 
     /// Holds nothing but the gate until `start` connects; its connection becomes the control socket.
     pub fn wait_at_gate(&mut self, listener: Fd) -> sys::Result<()> {
+        for signal in END_WAITING {
+            sys::end_on(signal)?;
+        }
         let gate = self.first_free();
         let (socket, beyond) = (self.socket, Fd(gate.0 + 1));
         sys::dup_to(listener, gate, true)?;
@@ -159,6 +162,10 @@ impl Control {
         }
     }
 }
+
+/// What asks a container to end before it has begun: SIGHUP, SIGINT, SIGQUIT and SIGTERM. Exec gives
+/// them their default actions again.
+const END_WAITING: [u32; 4] = [1, 2, 3, 15];
 
 fn halves(message: [u8; 8]) -> [u32; 2] {
     let [a, b, c, d, e, f, g, h] = message;

@@ -52,6 +52,8 @@ pub struct State {
     pub program: Option<&'static CStr>,
     /// Whether the null device's mount was attached: then masks clone it.
     pub null_attached: bool,
+    /// The empty directory that was put over a masked one last: the next mask clones it.
+    pub empty_attached: Option<Fd>,
     /// The directory in which something was made last.
     pub parent: Option<Parent>,
 }
@@ -66,7 +68,7 @@ pub struct Parent {
 
 pub fn run(image: Image, control: Control, slots: Slots) -> ! {
     let mut words = image.words();
-    let mut state = State { image, control, slots, program: None, null_attached: false, parent: None };
+    let mut state = State { image, control, slots, program: None, null_attached: false, empty_attached: None, parent: None };
     loop {
         let step = match Op::decode(&mut words) {
             Some(op) => state.step(op),

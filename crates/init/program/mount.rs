@@ -13,7 +13,6 @@ use crate::{During, Failure, Step};
 const MOUNT_ATTR_NOSUID: u64 = 2;
 const MOUNT_ATTR_NODEV: u64 = 4;
 const MOUNT_ATTR_NOEXEC: u64 = 8;
-const MS_RDONLY: u64 = 1;
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 pub fn step(state: &mut State, op: Op) -> Step {
@@ -87,7 +86,7 @@ pub fn step(state: &mut State, op: Op) -> Step {
         }
         Op::PrivateProc { to } => {
             let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-            Ok(slots.set(to, sys::new_filesystem(c"proc", attributes)?)?)
+            Ok(slots.set(to, sys::new_filesystem(c"proc", &[], attributes)?)?)
         }
         Op::Pivot { root } => pivot(slots.get(root)?),
         Op::Chroot { root } => {
@@ -181,13 +180,25 @@ pub fn mask(state: &mut State, root: Slot, path: Str, null: Slot) -> Step {
     let root = state.slots.get(root)?;
     let target = resolve::existing(root, state.image.str(path)?)?;
     if sys::stat(target, c"").during(Part::Lookup)?.mode & S_IFMT == S_IFDIR {
-        return cover(target, c"tmpfs", c"tmpfs", MS_RDONLY, c"size=0,nr_inodes=2,mode=755");
+        // One empty directory covers them all: a file system for each would be memory for each.
+        let empty = match state.empty_attached {
+            Some(attached) => sys::open_tree(attached, c"", false, true)?,
+            None => empty_directory()?,
+        };
+        state.empty_attached = Some(empty);
+        return sys::move_mount(empty, target, c"").during(Part::Attach);
     }
     let null = state.slots.get(null)?;
     // A mount that is not attached yet can't be cloned before Linux 6.15; an attached one can.
     let mount = if state.null_attached { sys::open_tree(null, c"", false, true)? } else { null };
     state.null_attached = true;
     sys::move_mount(mount, target, c"").during(Part::Attach)
+}
+
+/// A directory that nobody can put anything into.
+fn empty_directory() -> sys::Result<Fd> {
+    let options = [(c"source", c"tmpfs"), (c"size", c"0"), (c"nr_inodes", c"2"), (c"mode", c"755")];
+    sys::new_filesystem(c"tmpfs", &options, MOUNT_ATTR_RDONLY)
 }
 
 /// Covers a path with a read-only clone of itself, made read-only before it is attached.

@@ -390,12 +390,17 @@ pub fn mount_setattr(dir: Fd, path: &CStr, recursive: bool, attr: &MountAttr) ->
     ))
 }
 
-/// A detached mount of a new instance of a file system without options.
-pub fn new_filesystem(fstype: &CStr, attributes: u64) -> Result<Fd> {
+/// A detached mount of a new instance of a file system with these options.
+pub fn new_filesystem(fstype: &CStr, options: &[(&CStr, &CStr)], attributes: u64) -> Result<Fd> {
     const FSOPEN_CLOEXEC: usize = 1;
+    const FSCONFIG_SET_STRING: usize = 1;
     const FSCONFIG_CMD_CREATE: usize = 6;
     const FSMOUNT_CLOEXEC: usize = 1;
     let context = fd(call!(nr::FSOPEN, fstype.as_ptr(), FSOPEN_CLOEXEC))?;
+    for (key, value) in options {
+        let (key, value) = (key.as_ptr(), value.as_ptr());
+        done(call!(nr::FSCONFIG, context.0, FSCONFIG_SET_STRING, key, value, 0))?;
+    }
     done(call!(nr::FSCONFIG, context.0, FSCONFIG_CMD_CREATE, 0, 0, 0))?;
     let mount = fd(call!(nr::FSMOUNT, context.0, FSMOUNT_CLOEXEC, attributes))?;
     close(context)?;
@@ -530,6 +535,26 @@ pub fn unblock_signals() -> Result<()> {
 pub fn default_action(signal: u32) -> Result<()> {
     let action = [0u64; 4];
     done(call!(nr::RT_SIGACTION, signal, action.as_ptr(), 0, size_of::<u64>()))
+}
+
+/// Makes a signal end this process, which the kernel spares where it is the first of its PID
+/// namespace (`pid_namespaces(7)`). One that is ignored stays so.
+pub fn end_on(signal: u32) -> Result<()> {
+    const SIG_IGN: u64 = 1;
+    const SA_RESTORER: u64 = 0x0400_0000;
+    let mut before = [0u64; 4];
+    done(call!(nr::RT_SIGACTION, signal, 0, before.as_mut_ptr(), size_of::<u64>()))?;
+    if before[0] == SIG_IGN {
+        return Ok(());
+    }
+    let handler = end as extern "C" fn(i32) -> ! as usize as u64;
+    // x86_64 demands somewhere to return to, though nothing returns.
+    let action = [handler, SA_RESTORER, handler, 0];
+    done(call!(nr::RT_SIGACTION, signal, action.as_ptr(), 0, size_of::<u64>()))
+}
+
+extern "C" fn end(signal: i32) -> ! {
+    exit(128 + signal)
 }
 
 /// `clone(2)` without shared memory: in the child the result is `None`.
