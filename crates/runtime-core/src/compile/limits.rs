@@ -111,7 +111,8 @@ fn set_cpu(limits: &mut Limits, cpu: &Cpu) -> Result<()> {
     to.shares = cpu.shares.filter(|shares| *shares != 0).map(CpuShares);
     to.quota = run_time(cpu.quota);
     to.period = micros(cpu.period);
-    to.burst = micros(cpu.burst);
+    // None at all is a value, too: it takes back what there was.
+    to.burst = cpu.burst.map(Micros);
     to.realtime_runtime = run_time(cpu.realtime_runtime);
     to.realtime_period = micros(cpu.realtime_period);
     to.idle = match cpu.idle {

@@ -55,6 +55,8 @@ struct Compiler<'a> {
     init_opens_mounts: bool,
     /// What gives up the capability that loading the filter takes.
     give_up: Option<Op>,
+    /// Whether the root spreads what is mounted below it, once it is the root.
+    root_is_shared: bool,
     /// Mounts that become read-only once all is made.
     read_only_later: Vec<String>,
     joined_cgroup: bool,
@@ -86,6 +88,7 @@ impl Plan {
             build: PlanBuilder::new(),
             root: Slot(0),
             give_up: None,
+            root_is_shared: false,
             read_only_later: Vec::new(),
             joined_cgroup: false,
         };

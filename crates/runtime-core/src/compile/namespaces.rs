@@ -175,7 +175,16 @@ impl Compiler<'_> {
             self.build.push(Op::Dumpable { on: false });
             self.time_namespace()?;
         }
-        let joins = self.namespaces.joins.clone();
+        let mut joins = self.namespaces.joins.clone();
+        if self.host.is_privileged() {
+            // Those that are not the user namespace's own can be joined only before it; the caller
+            // may join any. Mounts and processes come after: nobody with more rights is among them.
+            joins.sort_by_key(|(flag, ..)| match *flag {
+                USER => 1,
+                MOUNT | PID => 2,
+                _ => 0,
+            });
+        }
         for (flags, from, field) in joins {
             self.build.at(field);
             let source = match from {

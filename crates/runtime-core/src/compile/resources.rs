@@ -199,7 +199,9 @@ fn device_rule(rule: &spec::DeviceRule, field: &str) -> Result<DeviceRule> {
         .as_deref()
         .filter(|letters| !letters.is_empty())
         .unwrap_or("rwm");
-    let access = Access::parse(letters)
+    // runc passes over it, and configurations have it.
+    let letters = letters.replace('a', "");
+    let access = Access::parse(&letters)
         .ok_or_else(|| Error::invalid(field, format!("access: {letters:?} is not of r, w, m")))?;
     // Absent and -1 both stand for "any".
     let number = |value: Option<i64>| match value {

@@ -80,7 +80,13 @@ impl Compiler<'_> {
                 propagation,
             });
         }
-        self.root = self.root_tree(&path, propagation)?;
+        // The kernel pivots into no shared mount: it becomes one when it is the root.
+        let before = match propagation {
+            libc::MS_SHARED => libc::MS_PRIVATE,
+            other => other,
+        };
+        self.root_is_shared = before != propagation;
+        self.root = self.root_tree(&path, before)?;
         // Hooks look for the container's files at the bundle's path; all others need no path.
         let at = if self.has_create_hooks() {
             path.to_string_lossy().into_owned()
@@ -280,6 +286,18 @@ impl Compiler<'_> {
         } else {
             Op::Chroot { root }
         });
+        if self.root_is_shared {
+            self.build.at("linux.rootfsPropagation");
+            let recursive = self.linux.rootfs_propagation.as_deref() == Some("rshared");
+            self.build.push(Op::SetAttr {
+                mount: root,
+                set: 0,
+                clear: 0,
+                propagation: libc::MS_SHARED,
+                recursive,
+            });
+            self.build.at_none();
+        }
         Ok(())
     }
 
