@@ -503,10 +503,7 @@ fn a_terminal_takes_the_streams_place() {
             columns: 111,
         });
     let said = text(&command.output().unwrap().stdout);
-    assert!(
-        said.starts_with("/dev/pts/0\r\n33 111\r\nerror\r\n"),
-        "{said}"
-    );
+    assert!(said.starts_with("/dev/pts/0\n33 111\nerror\n"), "{said}");
 }
 
 #[test]

@@ -364,7 +364,7 @@ fn further_processes_enter_a_sandbox() {
         .exec(&script("tty; stty size").pty(TerminalSize::default()))
         .unwrap()
         .wait_with_output();
-    assert_eq!(text(&terminal.unwrap().stdout), "/dev/pts/0\r\n24 80\r\n");
+    assert_eq!(text(&terminal.unwrap().stdout), "/dev/pts/0\n24 80\n");
 }
 
 #[test]

@@ -157,6 +157,7 @@ macro_rules! process_methods {
         }
 
         /// A terminal of the sandbox's own in place of the three streams. Needs a devpts at `/dev/pts`.
+        /// Lines that are written to it end as they are written, without a carriage return.
         pub fn pty(mut self, size: $crate::command::TerminalSize) -> Self {
             self $($process)* .pty = Some(size);
             self
