@@ -543,14 +543,15 @@ pub fn end_on(signal: u32) -> Result<()> {
     const SIG_IGN: u64 = 1;
     const SA_RESTORER: u64 = 0x0400_0000;
     let mut before = [0u64; 4];
-    done(call!(nr::RT_SIGACTION, signal, 0, before.as_mut_ptr(), size_of::<u64>()))?;
-    if before[0] == SIG_IGN {
-        return Ok(());
-    }
     let handler = end as extern "C" fn(i32) -> ! as usize as u64;
     // x86_64 demands somewhere to return to, though nothing returns.
     let action = [handler, SA_RESTORER, handler, 0];
-    done(call!(nr::RT_SIGACTION, signal, action.as_ptr(), 0, size_of::<u64>()))
+    let (new, old) = (action.as_ptr(), before.as_mut_ptr());
+    done(call!(nr::RT_SIGACTION, signal, new, old, size_of::<u64>()))?;
+    if before[0] != SIG_IGN {
+        return Ok(());
+    }
+    done(call!(nr::RT_SIGACTION, signal, before.as_ptr(), 0, size_of::<u64>()))
 }
 
 extern "C" fn end(signal: i32) -> ! {
