@@ -101,6 +101,7 @@ impl State {
             | Op::SetAttr { .. }
             | Op::Propagation { .. }
             | Op::Pivot { .. }
+            | Op::Conceal { .. }
             | Op::Chroot { .. }
             | Op::PrivateProc { .. } => mount::step(self, op),
             Op::Mask { root, path, null, on_error } => {
@@ -133,6 +134,7 @@ impl State {
             Op::Home { cell, uid } => home::fill(self, cell, uid),
             Op::Hook { path, argv, env, timeout } => hook::run(self, path, argv, env, timeout),
             Op::HookPoint {} => self.ask(Kind::HookPoint),
+            Op::NeedScheduler {} => self.ask(Kind::NeedScheduler),
             Op::NeedDevices {} => self.ask(Kind::NeedDevices),
             Op::NeedMaps {} => self.ask(Kind::NeedMaps),
             Op::AwaitCgroup {} => Ok(self.control.wait_continue()?),

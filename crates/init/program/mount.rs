@@ -88,6 +88,7 @@ pub fn step(state: &mut State, op: Op) -> Step {
             let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
             Ok(slots.set(to, sys::new_filesystem(c"proc", &[], attributes)?)?)
         }
+        Op::Conceal { path } => conceal(image.str(path)?),
         Op::Pivot { root } => pivot(slots.get(root)?),
         Op::Chroot { root } => {
             sys::fchdir(slots.get(root)?)?;
@@ -146,6 +147,19 @@ fn pivot(root: Fd) -> Step {
     sys::fchdir(root)?;
     sys::pivot_root(c".", c".")?;
     sys::detach(c".").during(Part::Attach)
+}
+
+fn conceal(path: &CStr) -> Step {
+    const MS_RDONLY: u64 = 1;
+    match sys::detach(path) {
+        // A user namespace can't take apart what it was given.
+        Err(Errno::INVAL | Errno::PERM) => {
+            Ok(sys::mount(c"tmpfs", path, c"tmpfs", MS_RDONLY, c"size=0,nr_inodes=2")?)
+        }
+        // It went with the one that it was below.
+        Err(Errno::NOENT) => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 /// Only a whole procfs may cover `/proc`.

@@ -285,6 +285,11 @@ ops! {
         /// The attached root file system.
         root: Slot,
     }
+    /// Takes a mount of the host out of this mount namespace, or covers it where it is held fast.
+    69 Conceal {
+        /// A host path.
+        path: Str,
+    }
     /// Makes the mount this process's root (`chroot(2)`), where pivoting can't be done.
     28 Chroot {
         /// The attached root file system.
@@ -480,6 +485,9 @@ ops! {
     }
     /// Lets the caller move network devices into the network namespace, and waits for it.
     66 NeedDevices {}
+    /// Lets the caller set this process's scheduling policy, which it could not bring along through a
+    /// fork and may not set itself, and waits for it.
+    70 NeedScheduler {}
     /// Moves this process into a group of the resctrl file system by writing `0` to its `tasks` file.
     68 JoinResctrl {
         /// The file, on the host.

@@ -24,6 +24,8 @@ pub enum Kind {
     NeedDevices = 9,
     /// A filter is loaded whose listener has the descriptor number in `value`; the caller has to take it.
     Listener = 10,
+    /// The caller has to give the process its scheduling policy.
+    NeedScheduler = 11,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
             8 => Self::Starting,
             9 => Self::NeedDevices,
             10 => Self::Listener,
+            11 => Self::NeedScheduler,
             _ => return None,
         })
     }

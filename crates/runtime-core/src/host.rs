@@ -29,6 +29,8 @@ pub struct Host {
     pub(crate) selinux: bool,
     /// Where the resctrl file system is mounted.
     pub(crate) resctrl: Option<PathBuf>,
+    /// Where procfs and sysfs are mounted, where that is asked for.
+    pub(crate) kernel_mounts: Vec<PathBuf>,
 }
 
 impl Host {
@@ -41,6 +43,7 @@ impl Host {
             apparmor: apparmor_is_enabled(),
             selinux: selinux_is_enabled(),
             resctrl: resctrl::mount_point(),
+            kernel_mounts: kernel_mounts(),
             ..Self::probe_kernel(Layout::probe()?)?
         })
     }
@@ -61,6 +64,12 @@ impl Host {
             .and_then(|linux| linux.intel_rdt.as_ref());
         host.resctrl = rdt.and_then(|_| resctrl::mount_point());
         Ok(host)
+    }
+
+    /// The same, with what has to be known of a host that is not pivoted from.
+    pub(crate) fn with_kernel_mounts(mut self) -> Self {
+        self.kernel_mounts = kernel_mounts();
+        self
     }
 
     /// Asks the kernel only what decides about a process that enters a container: its cgroups are
@@ -85,6 +94,7 @@ impl Host {
             apparmor: false,
             selinux: false,
             resctrl: None,
+            kernel_mounts: Vec::new(),
         })
     }
 
@@ -104,6 +114,7 @@ impl Host {
             apparmor: false,
             selinux: false,
             resctrl: None,
+            kernel_mounts: Vec::new(),
         }
     }
 
@@ -175,6 +186,32 @@ fn apparmor_is_enabled() -> bool {
 }
 
 /// The first user namespace maps every id to itself; no other one's first line says so.
+fn kernel_mounts() -> Vec<PathBuf> {
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = mountinfo.lines().filter_map(|line| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let kind = filesystem.split(' ').next()?;
+        let place = mount.split(' ').nth(4)?;
+        matches!(kind, "proc" | "sysfs").then(|| unescaped(place).into())
+    });
+    mounts.collect()
+}
+
+/// Blanks are escaped in mountinfo (`proc_pid_mountinfo(5)`).
+fn unescaped(place: &str) -> String {
+    let escapes = [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ];
+    escapes
+        .into_iter()
+        .fold(place.to_owned(), |place, (escape, meant)| {
+            place.replace(escape, meant)
+        })
+}
+
 fn in_user_namespace() -> bool {
     let mut map = [0; 128];
     let read = open(

@@ -112,7 +112,10 @@ impl Runtime {
         if let Some(process) = &mut bundle.spec.process {
             process.env.extend_from_slice(&options.env);
         }
-        let host = Host::probe_for(&bundle.spec)?;
+        let mut host = Host::probe_for(&bundle.spec)?;
+        if options.no_pivot {
+            host = host.with_kernel_mounts();
+        }
         let plan = compile(&bundle, &options, &host)?;
         if let Some(rootfs) = &plan.rootfs {
             spawn::check_rootfs(rootfs)?;

@@ -160,6 +160,7 @@ fn become_process(
     }
     if forks {
         build.push(Op::Fork {});
+        scheduling::push_lost(build);
     }
     build.push(Op::Starting {});
     build.push(Op::NewSession {});

@@ -281,6 +281,14 @@ impl Compiler<'_> {
             let at = self.build.str("/")?;
             self.build.push(Op::AttachRoot { root, at });
         }
+        if self.has_mount_namespace() && self.options.no_pivot {
+            // Below the new root the host's tree goes on. Who sees a whole procfs or sysfs anywhere
+            // may mount another (mount_namespaces(7)), without what is masked of the container's.
+            for path in self.host.kernel_mounts.iter().rev() {
+                let path = self.build.str(&path.to_string_lossy())?;
+                self.build.push(Op::Conceal { path });
+            }
+        }
         self.build.push(if pivots {
             Op::Pivot { root }
         } else {

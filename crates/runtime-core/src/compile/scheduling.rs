@@ -5,7 +5,7 @@ use orlop_init::wire::Blob;
 
 use crate::error::Result;
 use crate::names::{IO_CLASSES, MEMORY_FLAGS, MEMORY_MODES, SCHEDULER_FLAGS, SCHEDULERS, number};
-use crate::plan::PlanBuilder;
+use crate::plan::{PlanBuilder, Scheduling};
 use crate::spec::{MemoryPolicy, Personality, Process, Scheduler};
 
 /// As many CPUs and memory nodes as any kernel is built for (`NR_CPUS`).
@@ -41,17 +41,26 @@ pub(super) fn push_entering(
     policy: Option<&MemoryPolicy>,
     forks: bool,
 ) -> Result<()> {
-    if let Some(scheduler) = process.scheduler.as_ref().filter(|_| forks)
-        && is_lost_by_fork(scheduler)
-    {
-        build.at("process.scheduler");
-        return Err(build.error(format!(
-            "{DEADLINE} and {RESET_ON_FORK} can't be carried into a PID namespace by exec"
-        )));
-    }
     push_memory_policy(build, policy)?;
     push_io_priority(build, process)?;
-    push_scheduler(build, process)
+    match process.scheduler.as_ref().filter(|_| forks) {
+        Some(scheduler) if is_lost_by_fork(scheduler) => {
+            build.at("process.scheduler");
+            build.plan.scheduling = Some(scheduling(build, scheduler)?);
+            build.at_none();
+            Ok(())
+        }
+        _ => push_scheduler(build, process),
+    }
+}
+
+/// After the fork, what was lost by it: the process itself has no right any more to set it.
+pub(super) fn push_lost(build: &mut PlanBuilder) {
+    if build.plan.scheduling.is_some() {
+        build.at("process.scheduler");
+        build.push(Op::NeedScheduler {});
+        build.at_none();
+    }
 }
 
 /// The CPUs of `process.execCPUAffinity`: before and after the cgroup is joined.
@@ -134,13 +143,30 @@ fn push_scheduler(build: &mut PlanBuilder, process: &Process) -> Result<()> {
         return Ok(());
     };
     build.at("process.scheduler");
-    let op = scheduler_op(build, scheduler)?;
-    build.push(op);
+    let Scheduling {
+        policy,
+        flags,
+        nice,
+        priority,
+        runtime,
+        deadline,
+        period,
+    } = scheduling(build, scheduler)?;
+    let nice = nice.cast_unsigned();
+    build.push(Op::Scheduler {
+        policy,
+        flags,
+        nice,
+        priority,
+        runtime,
+        deadline,
+        period,
+    });
     build.at_none();
     Ok(())
 }
 
-fn scheduler_op(build: &PlanBuilder, scheduler: &Scheduler) -> Result<Op> {
+fn scheduling(build: &PlanBuilder, scheduler: &Scheduler) -> Result<Scheduling> {
     let name = scheduler.policy.as_str();
     let Some(policy) = number(&SCHEDULERS, name) else {
         return Err(build.error(format!("policy: {name:?} is no scheduling policy")));
@@ -171,8 +197,7 @@ fn scheduler_op(build: &PlanBuilder, scheduler: &Scheduler) -> Result<Op> {
         )));
     }
     let [runtime, deadline, period] = times;
-    let nice = nice.cast_unsigned();
-    Ok(Op::Scheduler {
+    Ok(Scheduling {
         policy,
         flags,
         nice,

@@ -30,6 +30,7 @@ impl Plan {
             }
             Op::OpenTree { path, .. } => format!("clone the mount at {}", text(path)),
             Op::OpenDir { path, .. } => format!("open {}", text(path)),
+            Op::Conceal { path } => format!("take the host's {} away", text(path)),
             Op::EnterDir { dir } => format!("enter {}", self.describe_slot(dir)),
             Op::Propagation { path, propagation } => {
                 format!(
@@ -214,6 +215,7 @@ fn describe_plain(op: &Op) -> &'static str {
         Op::NewSession {} => "start a session",
         Op::LoopbackUp {} => "bring the loopback interface up",
         Op::Fork {} => "fork into the PID namespace",
+        Op::NeedScheduler {} => "wait for the scheduling policy",
         Op::NeedDevices {} => "wait for the network devices",
         Op::NeedMaps {} => "wait for the id maps",
         Op::AwaitCgroup {} => "wait for the cgroup",

@@ -49,6 +49,8 @@ pub struct Plan {
     pub(crate) joined_namespaces: u32,
     pub(crate) id_maps: Option<IdMaps>,
     pub(crate) net_devices: Vec<MovedDevice>,
+    /// The scheduling policy that the caller gives the process.
+    pub(crate) scheduling: Option<Scheduling>,
     pub(crate) cgroup: Option<CgroupPlan>,
     pub(crate) resctrl: Option<Resctrl>,
     pub(crate) seccomp: Option<spec::Seccomp>,
@@ -139,6 +141,21 @@ pub(crate) enum Source {
     Gate,
     /// Descriptor `n` of those that the caller gave.
     Given(usize),
+}
+
+/// A scheduling policy and its parameters, as `sched_setattr(2)` has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scheduling {
+    pub policy: u32,
+    pub flags: u64,
+    pub nice: i32,
+    pub priority: u32,
+    /// Nanoseconds.
+    pub runtime: u64,
+    /// Nanoseconds.
+    pub deadline: u64,
+    /// Nanoseconds.
+    pub period: u64,
 }
 
 /// A bind mount's source.

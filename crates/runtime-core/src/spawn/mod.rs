@@ -243,6 +243,10 @@ impl Child {
                     net_devices::move_all(&plan.net_devices, self.pid)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
+                (Kind::NeedScheduler, _) => {
+                    self.schedule(plan)?;
+                    send_continue(self.control.as_fd(), &[])?;
+                }
                 (Kind::Listener, _) if std::mem::take(&mut expected.listener) => {
                     caller.seccomp_listener(self, record.value)?;
                     send_continue(self.control.as_fd(), &[])?;
@@ -258,6 +262,16 @@ impl Child {
                 (kind, _) => return Err(out_of_turn(kind)),
             }
         }
+    }
+
+    fn schedule(&self, plan: &Plan) -> Result<()> {
+        let Some(wanted) = &plan.scheduling else {
+            return Err(out_of_turn(Kind::NeedScheduler));
+        };
+        sys::set_scheduler(self.pid, wanted).context(|| {
+            let policy = crate::names::scheduler(wanted.policy);
+            format!("process.scheduler: set the scheduling policy {policy}")
+        })
     }
 
     fn write_maps(&self, plan: &Plan) -> Result<()> {

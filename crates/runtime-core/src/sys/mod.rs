@@ -9,6 +9,7 @@ mod mount;
 mod namespace;
 mod probe;
 mod rlimit;
+mod scheduler;
 mod signal;
 
 pub(crate) use caps::permitted_capabilities;
@@ -19,4 +20,5 @@ pub(crate) use mount::{map_mount_ids, mount_setattr};
 pub(crate) use namespace::{namespace_kind, owning_user_namespace};
 pub(crate) use probe::has_call;
 pub(crate) use rlimit::raise_hard_limit;
+pub(crate) use scheduler::set_scheduler;
 pub(crate) use signal::pidfd_send_signal;
