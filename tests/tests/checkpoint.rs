@@ -409,8 +409,11 @@ fn what_fails_is_said_and_leaves_nothing() {
             "Use --page-server ADDRESS:PORT",
         ),
         (["--empty-ns", "pid"], "namespace \"pid\" is not supported"),
-        (["--parent-path", "/abs"], "parent-path: has to be relative"),
-        (["--parent-path", "no"], "parent-path: "),
+        (
+            ["--parent-path", "/abs"],
+            "--parent-path: has to be relative",
+        ),
+        (["--parent-path", "no"], "--parent-path: "),
         (["--status-fd", "9"], "invalid --status-fd argument 9"),
     ] {
         let output = criu.call(&container, "checkpoint", &options).run();
