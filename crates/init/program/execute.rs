@@ -94,6 +94,7 @@ impl State {
             | Op::BindAt { .. }
             | Op::AttachRoot { .. }
             | Op::OpenTree { .. }
+            | Op::CloneInside { .. }
             | Op::OpenNull { .. }
             | Op::OpenDir { .. }
             | Op::OpenRoot { .. }
@@ -134,6 +135,11 @@ impl State {
             Op::Home { cell, uid } => home::fill(self, cell, uid),
             Op::Hook { path, argv, env, timeout } => hook::run(self, path, argv, env, timeout),
             Op::HookPoint {} => self.ask(Kind::HookPoint),
+            Op::LendMount { mount } => {
+                let fd = self.slots.get(mount)?;
+                self.control.send(Kind::Mount, mount.0 as i32, Some(fd))?;
+                Ok(self.control.wait_continue()?)
+            }
             Op::NeedScheduler {} => self.ask(Kind::NeedScheduler),
             Op::NeedDevices {} => self.ask(Kind::NeedDevices),
             Op::NeedMaps {} => self.ask(Kind::NeedMaps),

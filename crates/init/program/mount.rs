@@ -58,6 +58,14 @@ pub fn step(state: &mut State, op: Op) -> Step {
             }
             Ok(slots.set(to, tree)?)
         }
+        Op::CloneInside { to, root, path, recursive } => {
+            let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
+            let (root, path) = (slots.get(root)?, image.str(path)?);
+            let source = sys::openat2(root, path, O_PATH, resolve).during(Part::Lookup)?;
+            let tree = sys::open_tree(source, c"", recursive, true)?;
+            sys::close(source)?;
+            Ok(slots.set(to, tree)?)
+        }
         Op::OpenNull { to } => Ok(slots.set(to, open_null()?)?),
         Op::OpenDir { to, root, path } => {
             let flags = O_PATH | O_DIRECTORY;

@@ -149,6 +149,22 @@ ops! {
         /// Whether it must be the root of a procfs: it is to cover `/proc`.
         procfs: bool,
     }
+    /// Clones a mount tree from a path inside the root, with what was mounted there before.
+    71 CloneInside {
+        /// Where the detached tree goes.
+        to: Slot,
+        /// The root file system.
+        root: Slot,
+        /// Path inside the root.
+        path: Str,
+        /// Whether mounts below come along.
+        recursive: bool,
+    }
+    /// Lets the caller give a detached mount its attributes and id map, and waits for it.
+    72 LendMount {
+        /// The mount.
+        mount: Slot,
+    }
     /// Clones the mount of the host's null device, after a look that it is that.
     52 OpenNull {
         /// Where the detached mount goes.

@@ -26,6 +26,9 @@ pub enum Kind {
     Listener = 10,
     /// The caller has to give the process its scheduling policy.
     NeedScheduler = 11,
+    /// A detached mount comes along, with its slot in `value`: the caller has to give it what `init` has
+    /// no right to give it.
+    Mount = 12,
 }
 
 impl Kind {
@@ -42,6 +45,7 @@ impl Kind {
             9 => Self::NeedDevices,
             10 => Self::Listener,
             11 => Self::NeedScheduler,
+            12 => Self::Mount,
             _ => return None,
         })
     }

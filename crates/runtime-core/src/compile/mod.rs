@@ -1,6 +1,7 @@
 //! Spec → Plan: pure and total. No file is opened and nothing is asked of the kernel here; what
 //! depends on the host is in [`Host`], what depends on the caller in [`Options`].
 
+mod bind;
 mod exec;
 mod identity;
 mod intel_rdt;
@@ -55,6 +56,8 @@ struct Compiler<'a> {
     init_opens_mounts: bool,
     /// What gives up the capability that loading the filter takes.
     give_up: Option<Op>,
+    /// Where something was mounted so far.
+    mounted: Vec<PathBuf>,
     /// Whether the root spreads what is mounted below it, once it is the root.
     root_is_shared: bool,
     /// Mounts that become read-only once all is made.
@@ -88,6 +91,7 @@ impl Plan {
             build: PlanBuilder::new(),
             root: Slot(0),
             give_up: None,
+            mounted: Vec::new(),
             root_is_shared: false,
             read_only_later: Vec::new(),
             joined_cgroup: false,

@@ -10,27 +10,8 @@ use super::Compiler;
 use super::mount_options::MountOptions;
 use super::resources;
 use crate::error::{Error, Result};
-use crate::plan::{Attr, Source, Tree};
+use crate::plan::{Attr, Tree};
 use crate::spec::Mount;
-
-/// What may cover a file of procfs: the list that system containers rely on.
-const PROC_FILES: [&str; 10] = [
-    "/proc/cpuinfo",
-    "/proc/diskstats",
-    "/proc/loadavg",
-    "/proc/meminfo",
-    "/proc/slabinfo",
-    "/proc/stat",
-    "/proc/swaps",
-    "/proc/sys/crypto/fips_enabled",
-    "/proc/sys/kernel/ns_last_pid",
-    "/proc/uptime",
-];
-
-const READ_ONLY: Attr = Attr {
-    set: libc::MOUNT_ATTR_RDONLY,
-    clear: 0,
-};
 
 /// An absolute path without `.`, `..` and doubled slashes, as written: links are not looked at.
 pub(crate) fn clean(path: &str) -> PathBuf {
@@ -47,6 +28,11 @@ pub(crate) fn clean(path: &str) -> PathBuf {
     clean
 }
 
+const READ_ONLY: Attr = Attr {
+    set: libc::MOUNT_ATTR_RDONLY,
+    clear: 0,
+};
+
 impl Compiler<'_> {
     pub(super) fn mounts(&mut self) -> Result<()> {
         if !self.spec.mounts.is_empty() && !self.has_mount_namespace() {
@@ -58,17 +44,24 @@ impl Compiler<'_> {
                 self.join_cgroup()?;
             }
             self.build.at(format!("mounts[{index}]"));
-            self.mount(mount)?;
+            let destination = self.destination(mount)?;
+            self.mount(mount, &destination)?;
+            self.mounted.push(destination);
         }
         self.build.at_none();
         Ok(())
     }
 
-    fn mount(&mut self, mount: &Mount) -> Result<()> {
+    /// A path in the root; one that was written as the host sees it is, too (runc).
+    fn destination(&self, mount: &Mount) -> Result<PathBuf> {
         if mount.destination.is_empty() {
             return Err(self.build.error("destination: missing"));
         }
         let destination = clean(&mount.destination);
+        Ok(self.inside(&destination).unwrap_or(destination))
+    }
+
+    fn mount(&mut self, mount: &Mount, destination: &Path) -> Result<()> {
         let target = destination.to_string_lossy().into_owned();
         if target == "/" {
             return Err(self
@@ -196,7 +189,7 @@ impl Compiler<'_> {
         Ok(to)
     }
 
-    fn set_attr(&mut self, mount: Slot, attr: Attr, propagation: u64, recursive: bool) {
+    pub(super) fn set_attr(&mut self, mount: Slot, attr: Attr, propagation: u64, recursive: bool) {
         let Attr { set, clear } = attr;
         self.build.push(Op::SetAttr {
             mount,
@@ -205,66 +198,6 @@ impl Compiler<'_> {
             propagation,
             recursive,
         });
-    }
-
-    fn bind(&mut self, mount: &Mount, options: &MountOptions, target: &str) -> Result<()> {
-        if let Some(option) = options.data.first() {
-            let message = format!("options: {option:?} makes no sense for a bind mount");
-            return Err(self.build.error(message));
-        }
-        if target.starts_with("/proc/") && !PROC_FILES.contains(&target) {
-            return Err(self.build.error(format!("nothing may cover {target}")));
-        }
-        let source = mount.source.as_deref().unwrap_or_default();
-        if source.is_empty() {
-            return Err(self.build.error("source: missing"));
-        }
-        let guarded = self.namespaces.has_user();
-        let tree = Tree {
-            path: self.options.bundle.join(source),
-            recursive: options.recursive,
-            attr: options.bind_attr(guarded || self.init_opens_mounts),
-            guarded,
-            recursive_attr: options.recursive_attr,
-            propagation: match options.propagation {
-                0 => libc::MS_PRIVATE,
-                propagation => propagation,
-            },
-            procfs: target == "/proc",
-            id_map: self.mount_id_map(mount, options.id_map)?,
-        };
-        let slot = self.tree(tree)?;
-        let target = self.build.str(target)?;
-        self.build.push(Op::Attach {
-            mount: slot,
-            root: self.root,
-            target,
-            strict: false,
-        });
-        Ok(())
-    }
-
-    /// A detached tree: opened by the caller, or by init where the caller has no right to.
-    pub(super) fn tree(&mut self, tree: Tree) -> Result<Slot> {
-        if !self.init_opens_mounts {
-            return self.build.source(Source::Tree(tree));
-        }
-        let to = self.build.made()?;
-        let path = self.build.str(&tree.path.to_string_lossy())?;
-        self.build.push(Op::OpenTree {
-            to,
-            path,
-            recursive: tree.recursive,
-            follow: true,
-            procfs: tree.procfs,
-        });
-        self.set_attr(to, Attr::default(), tree.propagation, true);
-        for (attr, recursive) in [(tree.attr, false), (tree.recursive_attr, true)] {
-            if !attr.is_empty() {
-                self.set_attr(to, attr, 0, recursive);
-            }
-        }
-        Ok(to)
     }
 
     fn cgroup_mount(&mut self, options: &MountOptions, target: &str) -> Result<()> {

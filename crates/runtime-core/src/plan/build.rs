@@ -30,6 +30,7 @@ impl PlanBuilder {
                 joined_namespaces: 0,
                 id_maps: None,
                 net_devices: Vec::new(),
+                lent: Vec::new(),
                 scheduling: None,
                 cgroup: None,
                 resctrl: None,

@@ -30,6 +30,12 @@ impl Plan {
             }
             Op::OpenTree { path, .. } => format!("clone the mount at {}", text(path)),
             Op::OpenDir { path, .. } => format!("open {}", text(path)),
+            Op::CloneInside { path, .. } => {
+                format!("clone the mount at {} in the container", text(path))
+            }
+            Op::LendMount { mount } => {
+                format!("wait for the attributes of {}", self.describe_slot(mount))
+            }
             Op::Conceal { path } => format!("take the host's {} away", text(path)),
             Op::EnterDir { dir } => format!("enter {}", self.describe_slot(dir)),
             Op::Propagation { path, propagation } => {
@@ -131,7 +137,11 @@ impl Plan {
     /// A slot that an operation makes is known by what is put there.
     fn describe_made(&self, slot: Slot) -> String {
         let path = self.steps.iter().find_map(|step| match step.op {
-            Op::OpenTree { to, path, .. } | Op::OpenDir { to, path, .. } if to == slot => {
+            Op::OpenTree { to, path, .. }
+            | Op::CloneInside { to, path, .. }
+            | Op::OpenDir { to, path, .. }
+                if to == slot =>
+            {
                 Some(path)
             }
             _ => None,

@@ -49,6 +49,8 @@ pub struct Plan {
     pub(crate) joined_namespaces: u32,
     pub(crate) id_maps: Option<IdMaps>,
     pub(crate) net_devices: Vec<MovedDevice>,
+    /// Mounts that init clones and the caller gives their attributes.
+    pub(crate) lent: Vec<(Slot, Tree)>,
     /// The scheduling policy that the caller gives the process.
     pub(crate) scheduling: Option<Scheduling>,
     pub(crate) cgroup: Option<CgroupPlan>,

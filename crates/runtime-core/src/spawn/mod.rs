@@ -243,6 +243,10 @@ impl Child {
                     net_devices::move_all(&plan.net_devices, self.pid)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
+                (Kind::Mount, Some(mount)) => {
+                    dress_lent(plan, record.value, mount.as_fd())?;
+                    send_continue(self.control.as_fd(), &[])?;
+                }
                 (Kind::NeedScheduler, _) => {
                     self.schedule(plan)?;
                     send_continue(self.control.as_fd(), &[])?;
@@ -386,6 +390,12 @@ pub(crate) fn wait_started(
             Some(record) => return Err(out_of_turn(record.kind)),
         }
     }
+}
+
+fn dress_lent(plan: &Plan, slot: i32, mount: BorrowedFd<'_>) -> Result<()> {
+    let lent = plan.lent.iter().find(|(lent, _)| lent.0 as i32 == slot);
+    let (_, tree) = lent.ok_or_else(|| out_of_turn(Kind::Mount))?;
+    prepare::dress_lent(mount, tree)
 }
 
 fn out_of_turn(kind: Kind) -> Error {

@@ -157,25 +157,35 @@ fn bind_tree(tree: &Tree, users: &mut UserNamespaces) -> Result<OwnedFd> {
         must_be_procfs(source.as_fd(), &tree.path)?;
     }
     let mount = clone_tree(source.as_fd(), tree.recursive).context(operation)?;
+    dress(mount.as_fd(), tree, users)?;
+    Ok(mount)
+}
+
+/// Gives a tree that init has cloned what it has no right to give it.
+pub(super) fn dress_lent(mount: BorrowedFd<'_>, tree: &Tree) -> Result<()> {
+    dress(mount, tree, &mut UserNamespaces::default())
+}
+
+fn dress(mount: BorrowedFd<'_>, tree: &Tree, users: &mut UserNamespaces) -> Result<()> {
+    let operation = || format!("bind mount {}", tree.path.display());
     if let Some(map) = &tree.id_map {
-        map_ids(mount.as_fd(), tree, map, users)?;
+        map_ids(mount, tree, map, users)?;
     }
     if tree.guarded && !tree.attr.is_empty() {
-        locked::check(mount.as_fd(), tree.attr, &operation())?;
+        locked::check(mount, tree.attr, &operation())?;
     }
     let set = |recursive: bool, attr: Attr, propagation: u64| {
-        sys::mount_setattr(mount.as_fd(), recursive, attr.set, attr.clear, propagation)
+        sys::mount_setattr(mount, recursive, attr.set, attr.clear, propagation)
     };
     // One call for the usual case: what the whole tree gets, and the mount itself.
     if tree.recursive_attr.is_empty() && (!tree.recursive || tree.attr.is_empty()) {
-        set(tree.recursive, tree.attr, tree.propagation).context(operation)?;
-        return Ok(mount);
+        return set(tree.recursive, tree.attr, tree.propagation).context(operation);
     }
     set(true, tree.recursive_attr, tree.propagation).context(operation)?;
     if !tree.attr.is_empty() {
         set(false, tree.attr, 0).context(operation)?;
     }
-    Ok(mount)
+    Ok(())
 }
 
 fn map_ids(

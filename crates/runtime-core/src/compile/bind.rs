@@ -1,0 +1,136 @@
+//! Bind mounts: whose mount is cloned, by whom, and what becomes of it.
+
+use std::path::{Path, PathBuf};
+
+use orlop_init::Op;
+use orlop_init::wire::Slot;
+
+use super::Compiler;
+use super::mount_options::MountOptions;
+use super::mounts::clean;
+use crate::error::Result;
+use crate::plan::{Attr, Source, Tree};
+use crate::spec::Mount;
+
+/// What may cover a file of procfs: the list that system containers rely on.
+const PROC_FILES: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+impl Compiler<'_> {
+    pub(super) fn bind(
+        &mut self,
+        mount: &Mount,
+        options: &MountOptions,
+        target: &str,
+    ) -> Result<()> {
+        if let Some(option) = options.data.first() {
+            let message = format!("options: {option:?} makes no sense for a bind mount");
+            return Err(self.build.error(message));
+        }
+        if target.starts_with("/proc/") && !PROC_FILES.contains(&target) {
+            return Err(self.build.error(format!("nothing may cover {target}")));
+        }
+        let source = mount.source.as_deref().unwrap_or_default();
+        if source.is_empty() {
+            return Err(self.build.error("source: missing"));
+        }
+        let guarded = self.namespaces.has_user();
+        let tree = Tree {
+            path: self.options.bundle.join(source),
+            recursive: options.recursive,
+            attr: options.bind_attr(guarded || self.init_opens_mounts),
+            guarded,
+            recursive_attr: options.recursive_attr,
+            propagation: match options.propagation {
+                0 => libc::MS_PRIVATE,
+                propagation => propagation,
+            },
+            procfs: target == "/proc",
+            id_map: self.mount_id_map(mount, options.id_map)?,
+        };
+        let slot = match self.mounted_source(&tree) {
+            Some(inside) => self.mounted_tree(tree, &inside)?,
+            None => self.tree(tree)?,
+        };
+        let target = self.build.str(target)?;
+        self.build.push(Op::Attach {
+            mount: slot,
+            root: self.root,
+            target,
+            strict: false,
+        });
+        Ok(())
+    }
+
+    /// The path in the root of a path of the host, if it lies there.
+    pub(super) fn inside(&self, path: &Path) -> Option<PathBuf> {
+        let rootfs = self.build.plan.rootfs.as_deref()?;
+        let rootfs = clean(&rootfs.to_string_lossy());
+        let below = path.strip_prefix(rootfs).ok()?;
+        Some(Path::new("/").join(below))
+    }
+
+    /// The path in the root of a source that earlier mounts have covered or are below of.
+    fn mounted_source(&self, tree: &Tree) -> Option<PathBuf> {
+        let inside = self.inside(&clean(&tree.path.to_string_lossy()))?;
+        let concerns =
+            |at: &PathBuf| inside.starts_with(at) || tree.recursive && at.starts_with(&inside);
+        self.mounted.iter().any(concerns).then_some(inside)
+    }
+
+    /// A tree with what was mounted there before: only init sees it, and the caller has the rights.
+    fn mounted_tree(&mut self, tree: Tree, inside: &Path) -> Result<Slot> {
+        let to = self.build.made()?;
+        let path = self.build.str(&inside.to_string_lossy())?;
+        self.build.push(Op::CloneInside {
+            to,
+            root: self.root,
+            path,
+            recursive: tree.recursive,
+        });
+        if self.init_opens_mounts {
+            self.tree_attributes(to, &tree);
+        } else {
+            self.build.push(Op::LendMount { mount: to });
+            self.build.plan.lent.push((to, tree));
+        }
+        Ok(to)
+    }
+
+    fn tree_attributes(&mut self, to: Slot, tree: &Tree) {
+        self.set_attr(to, Attr::default(), tree.propagation, true);
+        for (attr, recursive) in [(tree.attr, false), (tree.recursive_attr, true)] {
+            if !attr.is_empty() {
+                self.set_attr(to, attr, 0, recursive);
+            }
+        }
+    }
+
+    /// A detached tree: opened by the caller, or by init where the caller has no right to.
+    pub(super) fn tree(&mut self, tree: Tree) -> Result<Slot> {
+        if !self.init_opens_mounts {
+            return self.build.source(Source::Tree(tree));
+        }
+        let to = self.build.made()?;
+        let path = self.build.str(&tree.path.to_string_lossy())?;
+        self.build.push(Op::OpenTree {
+            to,
+            path,
+            recursive: tree.recursive,
+            follow: true,
+            procfs: tree.procfs,
+        });
+        self.tree_attributes(to, &tree);
+        Ok(to)
+    }
+}
