@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// What the names of all our temporary folders, ids and cgroups begin with.
 pub const PREFIX: &str = "orlop-t";
 
-/// A folder that only its owner can enter, removed with all that is in it when dropped.
+/// A folder that only its owner can write to, removed with all that is in it when dropped.
 #[derive(Debug)]
 pub struct TempDir {
     path: PathBuf,
