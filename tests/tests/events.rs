@@ -36,7 +36,10 @@ fn figures(fixture: &Fixture) -> Value {
         let output = container.call_with("events", &["--stats"]).run().ok();
         assert_eq!(output.stdout.lines().count(), 1, "{output}");
         event = output.json();
-        if event["data"]["cpu"]["throttling"]["throttledTime"].is_u64() {
+        let number = |path: &str| event["data"].pointer(path).and_then(Value::as_u64);
+        // The kernel gathers a cgroup's memory.stat only every other second.
+        let gathered = number("/memory/raw/pgfault") > Some(0);
+        if gathered && number("/cpu/throttling/throttledTime") > Some(0) {
             break;
         }
     }
