@@ -107,8 +107,13 @@ pub(crate) fn is_visible(mount: &Mount<'_>, all: &[Mount<'_>]) -> bool {
     false
 }
 
+/// By bytes: the kernel writes these paths in one form only, and every pair of mounts is compared.
 fn is_strict_prefix(prefix: &Path, path: &Path) -> bool {
-    prefix.as_os_str().as_bytes() != path.as_os_str().as_bytes() && path.starts_with(prefix)
+    let (prefix, path) = (prefix.as_os_str().as_bytes(), path.as_os_str().as_bytes());
+    match path.strip_prefix(prefix) {
+        Some(rest) => rest.starts_with(b"/") || (prefix == b"/" && !rest.is_empty()),
+        None => false,
+    }
 }
 
 /// A file by lines, in reads of one page, and only as far as asked for: hosts with

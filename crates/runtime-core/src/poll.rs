@@ -4,6 +4,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::io::{Errno, Result};
+use rustix::thread::sched_yield;
+
+/// Longer than init needs from the gate to the program, or to enter a container.
+const SOON: Duration = Duration::from_millis(1);
 
 /// Waits until one of the descriptors is ready, or the moment has come; without one, for ever.
 ///
@@ -15,6 +19,16 @@ pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> R
             Err(Errno::INTR) => {}
             result => return result,
         }
+    }
+}
+
+/// Waits for a moment for what is about to happen, without going to sleep: a virtual processor that
+/// halted takes longer to wake up than most of what is waited for. Whoever else wants the processor
+/// gets it. What did not happen meanwhile is to be waited for as usual.
+pub(crate) fn poll_closely(fds: &mut [PollFd<'_>]) {
+    let end = Instant::now() + SOON;
+    while poll(fds, Some(&Timespec::default())) == Ok(0) && Instant::now() < end {
+        sched_yield();
     }
 }
 

@@ -36,7 +36,7 @@ use crate::error::{Context, Error, Result, StepError};
 use crate::idmap;
 use crate::net_devices;
 use crate::plan::{Plan, RaisedLimit};
-use crate::poll::poll_until;
+use crate::poll::{poll_closely, poll_until};
 use crate::seccomp::{self, Filter};
 use crate::sys::{self, Birth, clone_init};
 use channel::Channel;
@@ -221,7 +221,12 @@ impl Child {
     /// Serves init until it is ready, or has become the program.
     pub(crate) fn follow(&mut self, plan: &Plan, caller: &mut dyn Caller) -> Result<()> {
         let mut expected = Expected::of(plan);
+        // Who waits at a gate has more to do before.
+        let ends_soon = !plan.has(|op| matches!(op, Op::Ready {}));
         loop {
+            if ends_soon {
+                poll_closely(&mut [PollFd::new(&self.control, PollFlags::IN)]);
+            }
             let Some(Message { record, fd }) = receive(self.control.as_fd())? else {
                 return if expected.started {
                     Ok(())
@@ -372,6 +377,7 @@ pub(crate) fn wait_started(
         None => PollFlags::empty(),
     };
     let mut polled = [PollFd::from_borrowed_fd(control, events)];
+    poll_closely(&mut polled);
     poll_until(&mut polled, None).context(|| "wait for init".to_owned())?;
     let mut started = false;
     loop {
@@ -406,6 +412,11 @@ fn out_of_turn(kind: Kind) -> Error {
 /// The pid behind a pidfd, in this PID namespace.
 fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32> {
     let operation = || "look up the pid of a pidfd".to_owned();
+    match sys::pid_of_pidfd(pidfd) {
+        // An older kernel.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => {}
+        known => return known.context(operation),
+    }
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
     let info = std::fs::read_to_string(path).context(operation)?;
     let line = info.lines().find_map(|line| line.strip_prefix("Pid:"));
