@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What the straight-line program is called.
+pub(crate) const FLOOR: &str = "straight-line C";
+
 /// What the command line of a program is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -14,6 +17,8 @@ pub(crate) enum Kind {
     Runtime,
     /// bubblewrap's: only `run`, and does less.
     Bubblewrap,
+    /// The straight-line program's: only `run`, and does nothing but the system calls.
+    Floor,
 }
 
 /// A runtime in the race.
@@ -41,6 +46,18 @@ impl Contestant {
 
     pub(crate) fn is_ours(&self) -> bool {
         self.name == "orlop-runc"
+    }
+}
+
+/// The straight-line program, built to start as fast as a program can.
+pub(crate) fn floor(program: &Path) -> Contestant {
+    Contestant {
+        label: FLOOR.to_owned(),
+        name: "floor".to_owned(),
+        version: Vec::new(),
+        kind: Kind::Floor,
+        program: program.to_path_buf(),
+        root: PathBuf::new(),
     }
 }
 

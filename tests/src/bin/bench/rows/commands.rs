@@ -1,7 +1,7 @@
 //! Rows that time whole commands.
 
 use crate::bench::Bench;
-use crate::contestant::{Contestant, Kind};
+use crate::contestant::{self, Contestant, Kind};
 use crate::driver::{Driver, Line};
 use crate::race::{Length, race};
 use crate::samples::{Entry, Note, Row, Unit};
@@ -19,7 +19,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn cycle(bench: &mut Bench) -> Row {
     let bundle = bench.short.clone();
-    let (entries, notes) = race_cycles(bench, &bundle, bench.length(15, 10), Duration::ZERO);
+    let mut takers = bench.runtimes();
+    takers.extend(bench.tools.floor_alone.as_deref().map(contestant::floor));
+    let length = bench.length(15, 10);
+    let (entries, mut notes) = race_cycles(bench, &takers, &bundle, length, Duration::ZERO);
+    notes.push(Note::Remark(
+        "The straight-line program is one that does all of it, and two that only start and end."
+            .to_owned(),
+    ));
     Row {
         key: "cycle",
         title: "create + start + delete -f, back to back",
@@ -32,7 +39,8 @@ pub(super) fn cycle(bench: &mut Bench) -> Row {
 
 pub(super) fn cycle_with_pauses(bench: &mut Bench) -> Row {
     let bundle = bench.short.clone();
-    let (entries, notes) = race_cycles(bench, &bundle, bench.length(10, 6), PAUSE);
+    let takers = bench.runtimes();
+    let (entries, notes) = race_cycles(bench, &takers, &bundle, bench.length(10, 6), PAUSE);
     Row {
         key: "paused",
         title: "create + start + delete -f, 20 ms pauses between",
@@ -46,7 +54,8 @@ pub(super) fn cycle_with_pauses(bench: &mut Bench) -> Row {
 pub(super) fn engine(bench: &mut Bench) -> Row {
     let bundle = bench.engine.clone();
     let length = bench.length(8, 6);
-    let (entries, mut notes) = race_cycles(bench, &bundle, length, Duration::ZERO);
+    let takers = bench.runtimes();
+    let (entries, mut notes) = race_cycles(bench, &takers, &bundle, length, Duration::ZERO);
     notes.push(Note::Remark(
         "Each contestant may keep what it has compiled of the filter from one container to the next."
             .to_owned(),
@@ -63,25 +72,34 @@ pub(super) fn engine(bench: &mut Bench) -> Row {
 
 fn race_cycles(
     bench: &mut Bench,
+    takers: &[Contestant],
     bundle: &Path,
     length: Length,
     pause: Duration,
 ) -> (Vec<Entry>, Vec<Note>) {
-    let runtimes = bench.runtimes();
-    let takers: Vec<&Contestant> = runtimes.iter().collect();
+    let takers: Vec<&Contestant> = takers.iter().collect();
+    let nothing = bench.tools.nothing.clone();
+    let rootfs = bundle.join("rootfs").to_string_lossy().into_owned();
     let bundle = bundle.to_string_lossy().into_owned();
     let mut parts: BTreeMap<String, [Vec<f64>; 3]> = BTreeMap::new();
     let (entries, mut notes) = race(&mut bench.driver, &takers, length, |driver, contestant| {
-        let lines = [
-            &["create", "--bundle", &bundle, ID][..],
-            &["start", ID],
-            &["delete", "-f", ID],
-        ];
+        let lines = match contestant.kind {
+            Kind::Floor => [
+                Line::new(&contestant.program, &[&rootfs, "1", ID])?,
+                Line::new(&nothing, &[])?,
+                Line::new(&nothing, &[])?,
+            ],
+            Kind::Runtime | Kind::Bubblewrap => [
+                contestant.line(&["create", "--bundle", &bundle, ID])?,
+                contestant.line(&["start", ID])?,
+                contestant.line(&["delete", "-f", ID])?,
+            ],
+        };
         let parts = parts.entry(contestant.label.clone()).or_default();
         let mut total = 0.0;
-        for (words, part) in lines.iter().zip(parts) {
+        for (line, part) in lines.iter().zip(parts) {
             thread::sleep(pause);
-            let time = milliseconds(driver.must(&contestant.line(words)?)?.elapsed);
+            let time = milliseconds(driver.must(line)?.elapsed);
             part.push(time);
             total += time;
         }
@@ -101,7 +119,8 @@ fn split(label: &str, parts: &[Vec<f64>; 3]) -> Note {
 }
 
 pub(super) fn run(bench: &mut Bench) -> Row {
-    let contestants = bench.contestants.clone();
+    let mut contestants = bench.contestants.clone();
+    contestants.extend(bench.tools.floor_alone.as_deref().map(contestant::floor));
     let takers: Vec<&Contestant> = contestants.iter().collect();
     let bundle = bench.short.clone();
     let length = bench.length(12, 10);
@@ -109,6 +128,10 @@ pub(super) fn run(bench: &mut Bench) -> Row {
         let line = match contestant.kind {
             Kind::Runtime => contestant.line(&["run", "--bundle", &bundle.to_string_lossy(), ID]),
             Kind::Bubblewrap => bubblewrap(contestant, &bundle.join("rootfs")),
+            Kind::Floor => {
+                let rootfs = bundle.join("rootfs");
+                Line::new(&contestant.program, &[&rootfs.to_string_lossy(), "1", ID])
+            }
         }?;
         Ok(milliseconds(driver.must(&line)?.elapsed))
     });
@@ -119,6 +142,13 @@ pub(super) fn run(bench: &mut Bench) -> Row {
                 .to_owned(),
         ));
     }
+    notes.push(Note::Remark(match bench.tools.floor_alone {
+        Some(_) => "The straight-line program makes the container's system calls and nothing else: no \
+                    configuration is read, no state written, no error explained. It is the least that \
+                    a program can take here."
+            .to_owned(),
+        None => "The straight-line program is missing: no musl-gcc (package musl-tools).".to_owned(),
+    }));
     Row {
         key: "run",
         title: "run in the foreground",

@@ -1,13 +1,13 @@
 //! Rows that time the library in a loop, beside the straight-line program.
 
 use crate::bench::Bench;
+use crate::contestant::FLOOR;
 use crate::driver::Line;
 use crate::race::Length;
 use crate::samples::{Budget, Entry, Note, Row, Unit};
 use orlop_tests::locate;
 use std::io;
 
-const FLOOR: &str = "straight-line C";
 const SMALL: &str = "small caller";
 const LARGE: &str = "caller with 512 MiB and 32 threads";
 
