@@ -1,11 +1,13 @@
 //! Compiled filters kept by content, in memory and in a directory.
 //!
-//! A filter's name is a hash of all that it depends on: the profile, libseccomp's version, this
-//! program's architecture and this format. A file appears whole or not at all, and is checked when it is
-//! read; whatever is wrong with one, the filter is compiled again. The directory belongs to the
-//! caller alone: who could write there could choose the filters of other containers.
+//! A filter depends on the profile, libseccomp's version, this program's architecture and this format.
+//! A file holds all of that beside the filter, is named by a hash of it, and counts only if it is the same to
+//! the byte: a hash that two profiles share costs time, and nothing else. A file appears whole or not at all;
+//! whatever is wrong with one, the filter is compiled again. The directory belongs to the caller alone:
+//! who could write there could choose the filters of other containers.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -14,21 +16,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use sha2::{Digest, Sha256};
 
 use super::profile::NATIVE;
 use super::{Filter, INSTRUCTION_SIZE, MAX_INSTRUCTIONS, SeccompError};
 use crate::spec::{ArgCondition, Seccomp, SyscallRule};
 
 /// Changes when the same profile would give another program, or a file another layout.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"orlopbpf";
 
-/// Magic, format, flags, checksum.
-const HEADER_SIZE: usize = 8 + 4 + 4 + 32;
-
-const MAX_FILE_SIZE: usize = HEADER_SIZE + MAX_INSTRUCTIONS * INSTRUCTION_SIZE;
+/// Magic, checksum, flags, length of what the filter depends on.
+const HEADER_SIZE: usize = 8 + 8 + 4 + 4;
 
 /// More files than hosts have profiles; then the directory is emptied before it grows on.
 const MAX_FILES: usize = 256;
@@ -36,7 +35,8 @@ const MAX_FILES: usize = 256;
 /// More filters than one program needs at a time.
 const MAX_IN_MEMORY: usize = 64;
 
-pub(super) type Key = [u8; 32];
+/// All that a filter depends on.
+pub(super) type Key = Vec<u8>;
 
 /// Compiled filters by content.
 #[derive(Debug, Default)]
@@ -136,7 +136,7 @@ fn load(directory: &OwnedFd, key: &Key) -> Option<Filter> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(directory, file_name(key), flags, Mode::empty()).ok()?;
     // One byte more than a file may have, so that one read shows a longer one.
-    let mut content = Vec::with_capacity(MAX_FILE_SIZE + 1);
+    let mut content = Vec::with_capacity(max_file_size(key) + 1);
     rustix::io::read(&file, rustix::buffer::spare_capacity(&mut content)).ok()?;
     decode(key, &content)
 }
@@ -179,55 +179,61 @@ fn prune(directory: &OwnedFd) -> Result<(), Errno> {
     Ok(())
 }
 
+fn max_file_size(key: &Key) -> usize {
+    HEADER_SIZE + key.len() + MAX_INSTRUCTIONS * INSTRUCTION_SIZE
+}
+
+/// Another toolchain may hash otherwise: its file is another, too.
 pub(super) fn file_name(key: &Key) -> String {
-    use std::fmt::Write as _;
-    key.iter()
-        .fold(String::with_capacity(key.len() * 2), |mut name, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(name, "{byte:02x}");
-            name
-        })
+    format!("{:016x}", hash(&[key]))
+}
+
+fn hash(parts: &[&[u8]]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for part in parts {
+        hasher.write(part);
+    }
+    hasher.finish()
 }
 
 pub(super) fn encode(key: &Key, filter: &Filter) -> Vec<u8> {
-    let mut content = Vec::with_capacity(HEADER_SIZE + filter.instructions.len());
+    let mut content = Vec::with_capacity(HEADER_SIZE + key.len() + filter.instructions.len());
     content.extend(MAGIC);
-    content.extend(FORMAT.to_le_bytes());
+    content.extend(checksum(filter).to_le_bytes());
     content.extend(filter.flags.to_le_bytes());
-    content.extend(checksum(key, filter));
+    // A profile is shorter than 4 GiB, as the file is that it came in.
+    content.extend((key.len() as u32).to_le_bytes());
+    content.extend(key);
     content.extend(&filter.instructions);
     content
 }
 
 fn decode(key: &Key, content: &[u8]) -> Option<Filter> {
-    let (magic, rest) = content.split_first_chunk::<8>()?;
-    let (format, rest) = rest.split_first_chunk::<4>()?;
+    let rest = content.strip_prefix(&MAGIC)?;
+    let (sum, rest) = rest.split_first_chunk::<8>()?;
     let (flags, rest) = rest.split_first_chunk::<4>()?;
-    let (sum, instructions) = rest.split_first_chunk::<32>()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (kept, instructions) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
     let whole = !instructions.is_empty()
         && instructions.len() % INSTRUCTION_SIZE == 0
-        && content.len() <= MAX_FILE_SIZE;
-    if *magic != MAGIC || u32::from_le_bytes(*format) != FORMAT || !whole {
+        && content.len() <= max_file_size(key);
+    if kept != key || !whole {
         return None;
     }
     let filter = Filter {
         instructions: instructions.to_vec(),
         flags: u32::from_le_bytes(*flags),
     };
-    (checksum(key, &filter) == *sum).then_some(filter)
+    (checksum(&filter) == u64::from_le_bytes(*sum)).then_some(filter)
 }
 
-/// Binds the content to its name too, so that a file under another's name is not taken.
-fn checksum(key: &Key, filter: &Filter) -> Key {
-    let mut hash = Sha256::new();
-    hash.update(key);
-    hash.update(filter.flags.to_le_bytes());
-    hash.update(&filter.instructions);
-    hash.finalize().into()
+/// Against what a file system may do to a file, not against who can write it.
+fn checksum(filter: &Filter) -> u64 {
+    hash(&[&filter.flags.to_le_bytes(), &filter.instructions])
 }
 
-/// A hash of all that decides what is compiled. The patterns name every field, so that a new one
-/// cannot be forgotten here.
+/// All that decides what is compiled. The patterns name every field, so that a new one cannot be
+/// forgotten here.
 pub(super) fn key(seccomp: &Seccomp) -> Key {
     let Seccomp {
         default_action,
@@ -274,7 +280,7 @@ pub(super) fn key(seccomp: &Seccomp) -> Key {
             content.text(op);
         }
     }
-    Sha256::digest(&content.0).into()
+    content.0
 }
 
 /// Values one after another, each with its length where it has one: no two lists of values give

@@ -431,7 +431,7 @@ fn damaged_files_are_compiled_anew() {
     let mut flipped = whole.clone();
     *flipped.last_mut().unwrap() ^= 1;
     let mut flags = whole.clone();
-    flags[12] ^= 4;
+    flags[16] ^= 4;
     let longer = [whole.as_slice(), &[0; 8]].concat();
     for damaged in [
         &[][..],
@@ -449,7 +449,7 @@ fn damaged_files_are_compiled_anew() {
         );
         assert_eq!(std::fs::read(&file).unwrap(), whole, "the file is mended");
     }
-    // A whole file under another profile's name is not taken for that one's.
+    // As it is where two profiles have one hash: a whole file under another's name is not taken for that one's.
     let other = profile(r#"{"defaultAction":"SCMP_ACT_ERRNO"}"#);
     Cache::open(&scratch.0).unwrap().filter(&other).unwrap();
     let other_file = std::fs::read_dir(&scratch.0)
