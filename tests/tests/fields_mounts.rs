@@ -156,6 +156,31 @@ fn a_file_system_without_id_maps_is_named() {
 }
 
 #[test]
+fn a_user_namespace_gets_no_mount_rid_of_its_options() {
+    let fixture = Fixture::new(test_name!());
+    let tmpfs = HostMount::tmpfs(fixture.file("shared"));
+    let remount = ["-o", "bind,remount,nosuid,nodev"];
+    let remounted = Command::new("mount")
+        .args(remount)
+        .arg(tmpfs.path())
+        .status();
+    assert!(remounted.expect("run mount").success());
+    let mount = bind(tmpfs.path(), "/mnt", &["bind", "suid"]);
+    let bundle = in_user_namespace(fixture.bundle()).set("/mounts/-", mount);
+    let output = fixture.container(&bundle.written()).run();
+    output.fails_naming(&[
+        // What runc's callers look for.
+        "runc run failed: unable to start container process: error during container init: \
+         error mounting",
+        "to rootfs at \"/mnt\": mounts[",
+        "nosuid of its source can't be cleared in a user namespace",
+        "operation not permitted",
+    ]);
+    drop(tmpfs);
+    fixture.assert_clean();
+}
+
+#[test]
 fn recursive_attributes_reach_the_mounts_below() {
     let fixture = Fixture::new(test_name!());
     let above = HostMount::tmpfs(fixture.file("shared"));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::cli::PROGRAM;
+
 /// The exit status of a failed command.
 const FAILURE: u8 = 1;
 
@@ -26,6 +28,20 @@ impl Failure {
     /// A failed operation on a file, or of the operating system.
     pub(crate) fn io(operation: impl fmt::Display, error: impl Into<std::io::Error>) -> Self {
         Self::new(format!("{operation}: {}", error.into()))
+    }
+}
+
+impl Failure {
+    /// A container that could not be made. Of a mount that fails people look for runc's words, and
+    /// other programs know them.
+    pub(crate) fn of_creation(command: &str, error: &orlop::Error) -> Self {
+        Self::new(match error {
+            orlop::Error::Mount(failed) => format!(
+                "{PROGRAM} {command} failed: unable to start container process: \
+                 error during container init: {failed}"
+            ),
+            _ => error.to_string(),
+        })
     }
 }
 

@@ -88,7 +88,7 @@ impl Log {
     pub(crate) fn error(&self, message: &str) {
         self.record("error", message);
         if self.file.is_some() {
-            write_to_standard_error(&format!("{PROGRAM}: {message}\n"));
+            write_to_standard_error(&by_this_program(message));
         }
     }
 
@@ -120,9 +120,17 @@ impl Log {
             {
                 format!("time=\"{time}\" level={level} msg={message:?}\n")
             }
-            (Format::Text, _) if level == "error" => format!("{PROGRAM}: {message}\n"),
+            (Format::Text, _) if level == "error" => by_this_program(message),
             (Format::Text, _) => format!("{PROGRAM}: {level}: {message}\n"),
         }
+    }
+}
+
+/// A line that begins with this program's name.
+fn by_this_program(message: &str) -> String {
+    match message.strip_prefix(PROGRAM) {
+        Some(rest) if rest.starts_with(' ') => format!("{message}\n"),
+        _ => format!("{PROGRAM}: {message}\n"),
     }
 }
 
@@ -162,6 +170,10 @@ mod tests {
     fn text_records_are_one_line_each() {
         let log = Log::standard_error();
         assert_eq!(log.line("error", "it"), "orlop-runc: it\n");
+        assert_eq!(
+            log.line("error", "orlop-runc run failed: it"),
+            "orlop-runc run failed: it\n"
+        );
         assert_eq!(log.line("warning", "it"), "orlop-runc: warning: it\n");
     }
 }

@@ -286,7 +286,7 @@ impl Container {
         }
         match started? {
             Started::Running => Ok(()),
-            Started::Failed(record) => Err(self.compile_again()?.step_error(&record).into()),
+            Started::Failed(record) => Err(self.compile_again()?.init_error(&record)),
             Started::Died => Err(self.not_startable()),
         }
     }

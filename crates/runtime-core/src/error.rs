@@ -42,6 +42,9 @@ pub enum Error {
     /// A step of the Plan failed in the container.
     #[error(transparent)]
     Step(#[from] StepError),
+    /// A mount of the specification failed: its source, or the mount itself.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// The caller's own part failed.
     #[error("{operation}: {}", words_of(error))]
     System {
@@ -197,3 +200,42 @@ impl fmt::Display for StepError {
 }
 
 impl std::error::Error for StepError {}
+
+/// A mount that failed.
+#[derive(Debug, Clone)]
+pub struct MountError {
+    /// The field of the specification that asked for it, for example `mounts[3]`.
+    pub field: String,
+    /// What was to be mounted: a path of the host, or the source of a file system.
+    pub source: String,
+    /// Where, as a path in the container.
+    pub target: String,
+    /// What failed about it, with the operating system's words in small letters.
+    pub reason: String,
+    /// The kernel's error number.
+    pub errno: i32,
+    /// What usually causes this, where it is known.
+    pub hint: Option<&'static str>,
+}
+
+impl fmt::Display for MountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            field,
+            source,
+            target,
+            reason,
+            ..
+        } = self;
+        write!(
+            f,
+            "error mounting {source:?} to rootfs at {target:?}: {field}: {reason}"
+        )?;
+        if let Some(hint) = self.hint {
+            write!(f, " ({hint})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for MountError {}

@@ -67,7 +67,7 @@ pub use command::{
     Mount, Namespace, Output, Prepared, Process, Resource, Root, Stdio, TerminalSize, Tmpfs,
 };
 pub use container::{Container, ExecOptions, ExecProcess};
-pub use error::{Error, Result, StepError};
+pub use error::{Error, MountError, Result, StepError};
 pub use host::Host;
 pub use id::ContainerId;
 pub use options::{CgroupPolicy, Options};

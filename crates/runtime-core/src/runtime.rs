@@ -106,7 +106,8 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Invalid`] and [`Error::Unsupported`] name what is wrong in the
-    /// bundle, [`Error::Exists`] says that the id is taken, [`Error::Step`] what failed inside.
+    /// bundle, [`Error::Exists`] says that the id is taken, [`Error::Mount`] and [`Error::Step`] what
+    /// failed.
     pub fn create(&self, options: CreateOptions) -> Result<Container> {
         let mut bundle = Bundle::open(&options.bundle)?;
         if let Some(process) = &mut bundle.spec.process {

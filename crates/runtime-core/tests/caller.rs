@@ -180,7 +180,7 @@ fn failures_inside_name_the_step_and_leave_nothing() {
             rootfs
                 .bare("/bin/true")
                 .mount(Mount::file_system("nofs", "x", "/x")),
-            "mount nofs at /x",
+            "\"/x\": mount[0]: mount nofs: no such device",
         ),
     ] {
         for command in [command.clone(), command.limits(limits.clone())] {

@@ -195,7 +195,7 @@ fn steps_say_which_method_asked_for_them() {
         .command("/bin/true")
         .mount(Mount::file_system("nofs", "x", "/x"));
     match command.spawn() {
-        Err(Error::Step(step)) => assert_eq!(step.field.as_deref(), Some("mount[0]")),
+        Err(Error::Mount(failed)) => assert_eq!(failed.field, "mount[0]"),
         other => panic!("{other:?}"),
     }
 }

@@ -44,7 +44,10 @@ pub(super) fn create(
         return Err(Failure::new(SOCKET_WITHOUT_TERMINAL));
     }
     steps::begin(&context.log);
-    let mut container = runtime(context)?.create(options)?;
+    let command = if options.gate { "create" } else { "run" };
+    let mut container = runtime(context)?
+        .create(options)
+        .map_err(|error| Failure::of_creation(command, &error))?;
     steps::created(&context.log);
     warn(context, container.warnings());
     if detach && container.take_terminal().is_some() {

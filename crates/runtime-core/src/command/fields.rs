@@ -41,6 +41,10 @@ pub(super) fn rename(error: Error, first_mount: usize) -> Error {
             step.field = step.field.as_deref().map(method);
             Error::Step(step)
         }
+        Error::Mount(mut failed) => {
+            failed.field = method(&failed.field);
+            Error::Mount(failed)
+        }
         other => other,
     }
 }

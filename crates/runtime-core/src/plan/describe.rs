@@ -6,7 +6,7 @@ use orlop_init::wire::{List, Slot};
 use orlop_init::{Op, Part, Record};
 
 use super::{Plan, Source};
-use crate::error::StepError;
+use crate::error::{Error, StepError};
 use crate::names;
 use crate::signal;
 use crate::user_namespace::Settings;
@@ -153,24 +153,39 @@ impl Plan {
     }
 
     /// The error for a failure that init reported.
-    pub(crate) fn step_error(&self, record: &Record) -> StepError {
+    pub(crate) fn init_error(&self, record: &Record) -> Error {
         let index = record.op as usize;
         let Some(step) = self.steps.get(index) else {
-            return StepError::of_birth("start init".to_owned(), record.value);
+            return StepError::of_birth("start init".to_owned(), record.value).into();
         };
         let errno = match record.part {
             Part::Status | Part::Signal => 0,
             _ => record.value,
         };
-        StepError {
+        let reason = self.reason(&step.op, record);
+        let hint = super::hints::hint(&step.op, record, self.new_namespaces)
+            .or_else(|| self.setting(&step.op, record));
+        if let Some(field) = &step.field {
+            let operation = match step.op {
+                Op::Attach { .. } => None,
+                Op::MountFs { fstype, .. } => Some(format!("mount {}", self.str(fstype))),
+                ref other => Some(self.describe(other)),
+            };
+            if let Some(failed) =
+                self.mount_error(field, operation.as_deref(), &reason, errno, hint)
+            {
+                return failed.into();
+            }
+        }
+        let error = StepError {
             index,
             field: step.field.clone(),
             operation: self.describe(&step.op),
-            reason: self.reason(&step.op, record),
+            reason,
             errno,
-            hint: super::hints::hint(&step.op, record, self.new_namespaces)
-                .or_else(|| self.setting(&step.op, record)),
-        }
+            hint,
+        };
+        error.into()
     }
 
     /// The host's setting that made a step fail, if it is one.

@@ -6,6 +6,7 @@
 
 mod build;
 mod describe;
+mod failed_mount;
 mod hints;
 mod print;
 mod without;

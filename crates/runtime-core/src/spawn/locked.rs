@@ -25,9 +25,9 @@ const LOCKED: [(Flag, u64, &str); 4] = [
 const ACCESS_TIME: u64 = libc::MOUNT_ATTR__ATIME | libc::MOUNT_ATTR_NODIRATIME;
 
 /// Fails with `EPERM` where the change clears what is locked.
-pub(super) fn check(mount: BorrowedFd<'_>, change: Attr, operation: &str) -> Result<()> {
+pub(super) fn check(mount: BorrowedFd<'_>, change: Attr) -> Result<()> {
     let flags = fstatvfs(mount)
-        .context(|| format!("look at what was cloned to {operation}"))?
+        .context(|| "look at the source's options".to_owned())?
         .f_flag;
     let cleared = LOCKED
         .iter()
@@ -39,9 +39,8 @@ pub(super) fn check(mount: BorrowedFd<'_>, change: Attr, operation: &str) -> Res
         None if times => "the access time option",
         None => return Ok(()),
     };
-    let message = format!("{operation}: {what} of its source can't be cleared in a user namespace");
     Err(Error::system(
-        message,
+        format!("{what} of its source can't be cleared in a user namespace"),
         io::Error::from_raw_os_error(libc::EPERM),
     ))
 }

@@ -310,7 +310,7 @@ impl Child {
 
     fn failed(&mut self, plan: &Plan, record: &Record) -> Error {
         self.kill_and_reap();
-        plan.step_error(record).into()
+        plan.init_error(record)
     }
 
     /// Lets a ready init go on; `state` goes to the hooks that it runs.
@@ -400,8 +400,8 @@ pub(crate) fn wait_started(
 
 fn dress_lent(plan: &Plan, slot: i32, mount: BorrowedFd<'_>) -> Result<()> {
     let lent = plan.lent.iter().find(|(lent, _)| lent.0 as i32 == slot);
-    let (_, tree) = lent.ok_or_else(|| out_of_turn(Kind::Mount))?;
-    prepare::dress_lent(mount, tree)
+    let (slot, tree) = lent.ok_or_else(|| out_of_turn(Kind::Mount))?;
+    prepare::dress_lent(mount, tree).map_err(|error| plan.source_error(*slot, error))
 }
 
 fn out_of_turn(kind: Kind) -> Error {

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use orlop_init::wire::Slot;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, fstatfs, open, openat, statat};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
@@ -37,30 +38,10 @@ impl AsFd for Opened<'_> {
 pub(super) fn open_all<'a>(plan: &Plan, inputs: &Inputs<'a>) -> Result<Vec<Opened<'a>>> {
     let mut users = UserNamespaces::default();
     let open = |(slot, source)| {
-        open_one(source, inputs, &mut users).map_err(|error| name_field(plan, slot, error))
+        open_one(source, inputs, &mut users)
+            .map_err(|error| plan.source_error(Slot(slot as u32), error))
     };
     plan.sources.iter().enumerate().map(open).collect()
-}
-
-/// Says which field of the specification asked for what could not be opened.
-fn name_field(plan: &Plan, slot: usize, error: Error) -> Error {
-    let Error::System { operation, error } = error else {
-        return error;
-    };
-    let slot = orlop_init::wire::Slot(slot as u32);
-    let field = plan.steps.iter().find_map(|step| {
-        let mut uses = false;
-        step.op
-            .fields(|_, value| uses |= value == orlop_init::wire::Value::Slot(slot));
-        if uses { step.field.clone() } else { None }
-    });
-    match field {
-        Some(field) => Error::System {
-            operation: format!("{field}: {operation}"),
-            error,
-        },
-        None => Error::System { operation, error },
-    }
 }
 
 fn missing(what: &str) -> Error {
@@ -145,18 +126,18 @@ fn root_tree(path: &Path, propagation: u64) -> Result<OwnedFd> {
 }
 
 fn bind_tree(tree: &Tree, users: &mut UserNamespaces) -> Result<OwnedFd> {
-    let operation = || format!("bind mount {}", tree.path.display());
     let source = openat(
         CWD,
         &tree.path,
         OFlags::PATH | OFlags::CLOEXEC,
         Mode::empty(),
     )
-    .context(operation)?;
+    .context(|| "open the source".to_owned())?;
     if tree.procfs {
         must_be_procfs(source.as_fd(), &tree.path)?;
     }
-    let mount = clone_tree(source.as_fd(), tree.recursive).context(operation)?;
+    let mount = clone_tree(source.as_fd(), tree.recursive)
+        .context(|| "clone the source's mount".to_owned())?;
     dress(mount.as_fd(), tree, users)?;
     Ok(mount)
 }
@@ -167,12 +148,12 @@ pub(super) fn dress_lent(mount: BorrowedFd<'_>, tree: &Tree) -> Result<()> {
 }
 
 fn dress(mount: BorrowedFd<'_>, tree: &Tree, users: &mut UserNamespaces) -> Result<()> {
-    let operation = || format!("bind mount {}", tree.path.display());
+    let operation = || "set its attributes".to_owned();
     if let Some(map) = &tree.id_map {
         map_ids(mount, tree, map, users)?;
     }
     if tree.guarded && !tree.attr.is_empty() {
-        locked::check(mount, tree.attr, &operation())?;
+        locked::check(mount, tree.attr)?;
     }
     let set = |recursive: bool, attr: Attr, propagation: u64| {
         sys::mount_setattr(mount, recursive, attr.set, attr.clear, propagation)
