@@ -1,6 +1,7 @@
 //! One container: its life from `start` to `delete`.
 
 use std::cell::OnceCell;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::bundle;
 use crate::console_socket::ConsoleSocket;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::notify::Notifications;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::process_id::{self, ProcessId};
@@ -238,6 +240,24 @@ impl Container {
             self.kill(Signal::KILL, true)?;
         }
         run
+    }
+
+    /// Binds the socket by which the program says that it is ready, to pass that on to the service
+    /// manager's socket `host`: a path, or an abstract name after an `@`. Before
+    /// [`start`](Self::start). `None` for a container made without
+    /// [`CreateOptions::notify_socket`](crate::CreateOptions).
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] when the container was started already, [`Error::System`] when nobody
+    /// has bound `host`.
+    pub fn notifications(&self, host: impl AsRef<OsStr>) -> Result<Option<Notifications>> {
+        if self.status()? != Status::Created {
+            return Err(self.not_startable());
+        }
+        let process = self.process()?;
+        let gone = || Error::NotRunning(self.state.id.clone());
+        let pidfd = process.open()?.ok_or_else(gone)?;
+        Notifications::listen(self.dir.as_fd(), host.as_ref(), (process.pid(), pidfd))
     }
 
     /// Whoever holds the lock may have been waited for: it may have paused the container.

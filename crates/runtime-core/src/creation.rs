@@ -23,7 +23,7 @@ use crate::seccomp::Filter;
 use crate::seccomp_agent::SeccompAgent;
 use crate::spawn::{self, Child, Inputs, Nature, Program};
 use crate::state::{Claim, FileId, LockedDir, OciState, Phase, State, Status};
-use crate::{gate, hooks, pid_file, unit};
+use crate::{gate, hooks, notify, pid_file, unit};
 
 /// What a container is made from.
 pub(crate) struct Making<'a> {
@@ -226,6 +226,9 @@ impl Creation {
     ) -> Result<Grown> {
         let (options, filter) = (making.options, making.filter);
         self.dir()?.save_config(&making.bundle.config)?;
+        if options.notify_socket {
+            notify::make_directory(self.dir()?.as_fd())?;
+        }
         let mut reduced = None;
         let (mut child, is_late) = match early {
             Some(child) => (child, true),

@@ -39,6 +39,7 @@ mod idmap;
 mod names;
 mod net_devices;
 mod netlink;
+mod notify;
 mod options;
 mod pid_file;
 mod plan;
@@ -70,6 +71,7 @@ pub use container::{Container, ExecOptions, ExecProcess};
 pub use error::{Error, MountError, Result, StepError};
 pub use host::Host;
 pub use id::ContainerId;
+pub use notify::Notifications;
 pub use options::{CgroupPolicy, Options};
 /// Limits and figures of cgroups.
 pub use orlop_cgroups as cgroups;

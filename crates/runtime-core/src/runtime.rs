@@ -8,6 +8,7 @@ use crate::creation::{self, Making, Sockets};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::id::ContainerId;
+use crate::notify;
 use crate::options::{CgroupPolicy, Options};
 use crate::plan::Plan;
 use crate::seccomp::{Cache, Filter};
@@ -55,6 +56,9 @@ pub struct CreateOptions {
     pub preserve_fds: u32,
     /// Variables that the program gets beside those of its configuration, `NAME=VALUE`.
     pub env: Vec<String>,
+    /// Whether the program gets a socket in `NOTIFY_SOCKET` to say that it is ready
+    /// (`sd_notify(3)`), for [`Container::notifications`].
+    pub notify_socket: bool,
     /// See [`Options::no_pivot`].
     pub no_pivot: bool,
     /// See [`Options::no_new_keyring`].
@@ -79,6 +83,7 @@ impl CreateOptions {
             pid_file: None,
             preserve_fds: 0,
             env: Vec::new(),
+            notify_socket: false,
             no_pivot: false,
             no_new_keyring: false,
             gate: true,
@@ -112,6 +117,10 @@ impl Runtime {
         let mut bundle = Bundle::open(&options.bundle)?;
         if let Some(process) = &mut bundle.spec.process {
             process.env.extend_from_slice(&options.env);
+        }
+        if options.notify_socket {
+            let own = self.root.path().join(options.id.as_str());
+            notify::add_to(&mut bundle, &own.join(notify::DIRECTORY))?;
         }
         let mut host = Host::probe_for(&bundle.spec)?;
         if options.no_pivot {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use orlop::{Bundle, Container, ContainerId, CreateOptions, Error, Runtime};
 
 use super::listen_fds::ListenFds;
-use super::steps;
+use super::{notify, steps};
 use crate::cli::Matches;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -37,9 +37,10 @@ pub(super) fn warn(context: &Context, warnings: &[String]) {
 /// A terminal needs somebody who holds its other side: this program, or who listens on a socket.
 pub(super) fn create(
     context: &Context,
-    options: CreateOptions,
+    mut options: CreateOptions,
     detach: bool,
 ) -> Result<Container, Failure> {
+    options.notify_socket = notify::is_wanted();
     if options.console_socket.is_some() && (!detach || !has_terminal(&options)?) {
         return Err(Failure::new(SOCKET_WITHOUT_TERMINAL));
     }

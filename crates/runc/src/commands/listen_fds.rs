@@ -15,21 +15,25 @@ pub(super) struct ListenFds {
 }
 
 impl ListenFds {
-    /// What this process was given. Its pid is the container's matter: there it is 1.
+    /// What this process was given; variables that are meant for another are none of it.
     pub(super) fn from_env() -> Self {
-        env::var("LISTEN_FDS")
-            .map(|count| Self::parse(&count))
-            .unwrap_or_default()
+        let own = |name| env::var(name).unwrap_or_default();
+        if own("LISTEN_PID") != std::process::id().to_string() {
+            return Self::default();
+        }
+        Self::parse(&own("LISTEN_FDS"), &own("LISTEN_FDNAMES"))
     }
 
-    fn parse(count: &str) -> Self {
-        match count.parse::<u32>() {
-            Ok(count @ 1..=MAX) => Self {
-                count,
-                env: vec![format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()],
-            },
-            _ => Self::default(),
+    fn parse(count: &str, names: &str) -> Self {
+        let Ok(count @ 1..=MAX) = count.parse::<u32>() else {
+            return Self::default();
+        };
+        // Whose pid in the container is 1.
+        let mut env = vec![format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()];
+        if !names.is_empty() {
+            env.push(format!("LISTEN_FDNAMES={names}"));
         }
+        Self { count, env }
     }
 }
 
@@ -59,10 +63,13 @@ mod tests {
 
     #[test]
     fn only_a_sensible_number_counts() {
-        assert_eq!(ListenFds::parse("2").env, ["LISTEN_FDS=2", "LISTEN_PID=1"]);
+        let plain = ListenFds::parse("2", "");
+        assert_eq!(plain.env, ["LISTEN_FDS=2", "LISTEN_PID=1"]);
+        let named = ListenFds::parse("2", "web:api");
+        assert_eq!(named.env[2..], ["LISTEN_FDNAMES=web:api"]);
         for nothing in ["", "0", "-1", "x", "4294967296", "100000"] {
             assert_eq!(
-                ListenFds::parse(nothing),
+                ListenFds::parse(nothing, "web"),
                 ListenFds::default(),
                 "{nothing:?}"
             );

@@ -20,6 +20,7 @@ mod list;
 mod listen_fds;
 mod manual;
 mod matching;
+mod notify;
 mod pause;
 mod plan;
 mod ps;

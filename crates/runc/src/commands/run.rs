@@ -1,8 +1,10 @@
 //! `run`: a container from its creation to its end.
 
+use std::thread::JoinHandle;
+
 use orlop::Container;
 
-use super::{container, flags};
+use super::{container, flags, notify};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -16,7 +18,8 @@ pub(super) const COMMAND: Command = Command {
     description: "Makes a container from a bundle, runs its program, waits for it and removes the container. \
                   The exit status is the program's, or 128 and the number of the signal that ended it; \
                   signals are passed on.\n\n\
-                  With --detach it is over once the program runs, and the container stays.",
+                  With --detach it is over once the program runs, and the container stays. With NOTIFY_SOCKET set the program \
+                  gets one, too: when it says READY=1, that is passed on, and --detach waits for it.",
     flags: &[
         flags::BUNDLE,
         flags::CONSOLE_SOCKET,
@@ -40,17 +43,26 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     // Nobody else starts it.
     options.gate = false;
     if detach {
-        started(container::create(context, options, detach)?)?;
+        let container = container::create(context, options, detach)?;
+        let notifications = notify::listen(context, &container);
+        started(container)?;
+        notify::pass_on(context, notifications);
         return Ok(0);
     }
     let foreground = Foreground::take(!matches.is_set("no-subreaper"))
         .map_err(|error| Failure::io("hold signals back", error))?;
-    let mut container = started(container::create(context, options, detach)?)?;
+    let container = container::create(context, options, detach)?;
+    let notifications = notify::listen(context, &container);
+    let mut container = started(container)?;
+    let told = notify::pass_on_meanwhile(notifications);
     let terminal = container.take_terminal();
     let waited = match container.pid() {
         Some(pid) => foreground.wait(pid, terminal),
         None => Err(std::io::ErrorKind::NotFound.into()),
     };
+    if let Some(Ok(Err(error))) = told.map(JoinHandle::join) {
+        context.log.warn(&error.to_string());
+    }
     if !matches.is_set("keep") {
         container::remove(context, container)?;
     }

@@ -1,6 +1,6 @@
 //! `start`: lets a created container's program run.
 
-use super::container;
+use super::{container, notify};
 use crate::cli::{Argument, Arity, Command, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -10,7 +10,8 @@ pub(super) const COMMAND: Command = Command {
     summary: "start a created container",
     arguments: "ID",
     first_argument: Argument::Container,
-    description: "Lets the program of a container run that `create` made.",
+    description: "Lets the program of a container run that `create` made. With NOTIFY_SOCKET set for both, it \
+                  waits until the program says READY=1, and passes that on.",
     flags: &[],
     arity: Arity::Exactly(1),
     passes_on: false,
@@ -18,6 +19,9 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
-    container::load(context, matches)?.start()?;
+    let mut container = container::load(context, matches)?;
+    let notifications = notify::listen(context, &container);
+    container.start()?;
+    notify::pass_on(context, notifications);
     Ok(0)
 }

@@ -19,6 +19,7 @@ use super::root::StateRoot;
 use crate::error::{Context, Error, Result};
 use crate::gate;
 use crate::id::ContainerId;
+use crate::notify;
 
 pub(super) const STATE: &str = "state.json";
 /// What `state.json` is called until it is whole.
@@ -356,6 +357,8 @@ impl LockedDir {
 
     /// Removes all files: what killed processes left.
     pub(super) fn sweep(&self) -> Result<()> {
+        notify::remove_directory(self.dir.as_fd())
+            .map_err(|errno| self.not_removed(Path::new(notify::DIRECTORY), errno))?;
         let context = || format!("list {}", self.path().display());
         for entry in Dir::read_from(&self.dir).context(context)? {
             let entry = entry.context(context)?;
