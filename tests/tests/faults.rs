@@ -150,9 +150,14 @@ fn every_operation_fails(fixture: &Fixture, bundle: &Bundle) {
         };
         let text = step["text"].as_str().unwrap_or_default();
         let text = text.replace(PLANNED, container.id());
+        let field = step["field"].as_str().unwrap_or_default();
+        let is_mount = ["Attach", "MountFs"].contains(&step["op"].as_str().unwrap_or_default());
         if text == GATE {
             // `create` has gone by then, and `start` finds nobody to tell it.
             output.fails_naming(&["stopped"]);
+        } else if is_mount && field.starts_with("mounts[") {
+            let target = format!("to rootfs at {}: {field}: ", step["args"]["target"]);
+            output.fails_naming(&["error mounting", &target, "input/output error"]);
         } else {
             output.fails_naming(&[&text, "input/output error"]);
         }
