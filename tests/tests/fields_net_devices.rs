@@ -139,3 +139,41 @@ fn a_name_that_is_taken_in_the_container_is_an_error() {
     drop(pair);
     fixture.assert_clean();
 }
+
+#[test]
+fn a_container_that_fails_gives_its_devices_back_as_they_were() {
+    let fixture = Fixture::new(test_name!());
+    let (up, down) = (Pair::new('d'), Pair::new('e'));
+    ip(&format!("addr add 192.0.2.9/24 dev {}", up.moved));
+    ip(&format!("link set {} up", up.moved));
+    let devices = json!({ &up.moved: { "name": "lan0" }, &down.moved: {} });
+    let fails_later = [
+        (
+            "/mounts/-",
+            json!({ "destination": "/mnt", "type": "no-such-fs", "source": "x" }),
+        ),
+        ("/process/args", json!(["/no/such/program"])),
+        (
+            "/hooks",
+            json!({ "createRuntime": [{ "path": "/bin/false", "args": ["false"] }] }),
+        ),
+        // After the first has moved.
+        (
+            "/linux/netDevices",
+            json!({ &up.moved: { "name": "lan0" }, &down.moved: { "name": "lan0" } }),
+        ),
+    ];
+    for (field, value) in fails_later {
+        let bundle = fixture.bundle().set("/linux/netDevices", devices.clone());
+        let container = fixture.container(&bundle.set(field, value).written());
+        let output = container.run();
+        assert_ne!(output.code(), 0, "{field}: {output}");
+        let text = ip(&format!("addr show dev {}", up.moved));
+        assert!(text.contains("inet 192.0.2.9/24"), "{field}: {text}");
+        assert!(text.contains(",UP"), "{field}: {text}");
+        let text = ip(&format!("link show dev {}", down.moved));
+        assert!(!text.contains(",UP"), "{field}: {text}");
+    }
+    drop((up, down));
+    fixture.assert_clean();
+}

@@ -1,7 +1,8 @@
 //! Moves network devices into a container's network namespace (config-linux.md, network devices).
 //!
 //! A device loses its addresses on the way, so those that somebody gave it are read before and set
-//! again after. When the namespace is gone the kernel gives a physical device back to the host.
+//! again after. When the namespace is gone the kernel gives a physical device back to the host, under
+//! some name, and destroys a virtual one: so a container that fails gives its devices back before.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -39,19 +40,47 @@ struct Address {
     attributes: Vec<(u16, Vec<u8>)>,
 }
 
+/// A device as it was on the host.
+#[derive(Debug)]
+struct Device {
+    name: String,
+    /// In the container.
+    new_name: String,
+    was_up: bool,
+    addresses: Vec<Address>,
+}
+
+/// Devices in a container that does not stand on its own yet: dropped, they go back to the host.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    devices: Vec<Device>,
+    home: OwnedFd,
+    here: Netlink,
+    /// It keeps the container's namespace alive, whatever becomes of the processes in it.
+    there: Netlink,
+}
+
 /// Moves all of them to the network namespace of a process: the caller's child, not reaped.
-pub(crate) fn move_all(devices: &[MovedDevice], pid: i32) -> Result<()> {
+pub(crate) fn move_all(devices: &[MovedDevice], pid: i32) -> Result<Moved> {
     let path = format!("/proc/{pid}/ns/net");
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let namespace = open(&path, flags, Mode::empty())
+    let namespace = open_namespace(&path)
         .context(|| format!("open the container's network namespace {path}"))?;
-    let here = Netlink::open().context(|| "open a netlink socket".to_owned())?;
-    let there =
-        open_in(&namespace).context(|| "open a netlink socket in the container".to_owned())?;
+    let own = "/proc/thread-self/ns/net";
+    let mut moved = Moved {
+        devices: Vec::with_capacity(devices.len()),
+        home: open_namespace(own).context(|| format!("open {own}"))?,
+        here: Netlink::open().context(|| "open a netlink socket".to_owned())?,
+        there: open_in(&namespace)
+            .context(|| "open a netlink socket in the container".to_owned())?,
+    };
     for device in devices {
-        move_one(device, &namespace, &here, &there)?;
+        moved.move_one(device, &namespace)?;
     }
-    Ok(())
+    Ok(moved)
+}
+
+fn open_namespace(path: &str) -> rustix::io::Result<OwnedFd> {
+    open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// A socket in another network namespace. A thread of its own enters that: the others stay.
@@ -69,40 +98,83 @@ fn open_in(namespace: &OwnedFd) -> io::Result<Netlink> {
     })
 }
 
-fn move_one(
-    device: &MovedDevice,
-    namespace: &OwnedFd,
-    here: &Netlink,
-    there: &Netlink,
-) -> Result<()> {
-    let MovedDevice { name, new_name } = device;
-    let failed = |what: String| {
-        move |error: io::Error| Error::system(format!("linux.netDevices.{name}: {what}"), error)
-    };
-    let index = index_of(here, name).map_err(failed("look for the device".to_owned()))?;
-    // The kernel would move it first and then fail to rename it; and what is virtual ends with the
-    // namespace that it is in.
-    if index_of(there, new_name).is_ok() {
-        let taken = io::Error::from_raw_os_error(libc::EEXIST);
-        return Err(failed(format!("move it into the container as {new_name}"))(
-            taken,
-        ));
+impl Moved {
+    /// The container has them for good.
+    pub(crate) fn keep(mut self) {
+        self.devices.clear();
     }
-    let addresses = addresses_of(here, index).map_err(failed("read its addresses".to_owned()))?;
-    let move_it = Request::new(RTM_NEWLINK, 0, &link(index, false))
+
+    fn move_one(&mut self, device: &MovedDevice, namespace: &OwnedFd) -> Result<()> {
+        let MovedDevice { name, new_name } = device;
+        let failed = |what: String| {
+            move |error: io::Error| Error::system(format!("linux.netDevices.{name}: {what}"), error)
+        };
+        let (here, there) = (&self.here, &self.there);
+        let (index, was_up) = find(here, name).map_err(failed("look for the device".to_owned()))?;
+        // The kernel would move it first and then fail to rename it; and what is virtual ends with
+        // the namespace that it is in.
+        if find(there, new_name).is_ok() {
+            let taken = io::Error::from_raw_os_error(libc::EEXIST);
+            return Err(failed(format!("move it into the container as {new_name}"))(
+                taken,
+            ));
+        }
+        let addresses =
+            addresses_of(here, index).map_err(failed("read its addresses".to_owned()))?;
+        here.ask(to_namespace(index, namespace, new_name))
+            .map_err(failed(format!("move it into the container as {new_name}")))?;
+        self.devices.push(Device {
+            name: name.clone(),
+            new_name: new_name.clone(),
+            was_up,
+            addresses: addresses.clone(),
+        });
+        let (index, _) = find(there, new_name).map_err(failed(format!("look for {new_name}")))?;
+        set_up(there, index, &addresses, true)
+            .map_err(|(what, error)| failed(what.to_owned())(error))
+    }
+
+    fn give_back(&self, device: &Device) -> io::Result<()> {
+        let (index, _) = find(&self.there, &device.new_name)?;
+        self.there
+            .ask(to_namespace(index, &self.home, &device.name))?;
+        let (index, _) = find(&self.here, &device.name)?;
+        set_up(&self.here, index, &device.addresses, device.was_up).map_err(|(_, error)| error)
+    }
+}
+
+impl Drop for Moved {
+    fn drop(&mut self) {
+        for device in self.devices.iter().rev() {
+            // Why the container failed is what there is to tell.
+            let _ = self.give_back(device);
+        }
+    }
+}
+
+fn to_namespace(index: u32, namespace: &OwnedFd, name: &str) -> Request {
+    Request::new(RTM_NEWLINK, 0, &link(index, false))
         .with(IFLA_NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes())
-        .with(IFLA_IFNAME, &c_string(new_name));
-    here.ask(move_it)
-        .map_err(failed(format!("move it into the container as {new_name}")))?;
-    let index = index_of(there, new_name).map_err(failed(format!("look for {new_name}")))?;
-    for address in &addresses {
-        there
+        .with(IFLA_IFNAME, &c_string(name))
+}
+
+/// Gives a device its addresses again, and brings it up; what failed comes with the error.
+fn set_up(
+    netlink: &Netlink,
+    index: u32,
+    addresses: &[Address],
+    up: bool,
+) -> Result<(), (&'static str, io::Error)> {
+    for address in addresses {
+        netlink
             .ask(address.request(index))
-            .map_err(failed("set its address again".to_owned()))?;
+            .map_err(|error| ("set its address again", error))?;
     }
-    there
-        .ask(Request::new(RTM_NEWLINK, 0, &link(index, true)))
-        .map_err(failed("bring it up".to_owned()))?;
+    if up {
+        netlink
+            .ask(Request::new(RTM_NEWLINK, 0, &link(index, true)))
+            .map_err(|error| ("bring it up", error))?;
+    }
     Ok(())
 }
 
@@ -123,13 +195,16 @@ fn link(index: u32, up: bool) -> [u8; LINK] {
     body
 }
 
-fn index_of(netlink: &Netlink, name: &str) -> io::Result<u32> {
+/// The device's index, and whether it is up.
+fn find(netlink: &Netlink, name: &str) -> io::Result<(u32, bool)> {
     let request = Request::new(RTM_GETLINK, 0, &link(0, false)).with(IFLA_IFNAME, &c_string(name));
     let found = netlink.ask(request)?;
-    let index = found
-        .first()
-        .and_then(|object| number(object.body(LINK)?.get(4..8)?));
-    index.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+    let described = found.first().and_then(|object| {
+        let body = object.body(LINK)?;
+        let (index, flags) = (number(body.get(4..8)?)?, number(body.get(8..12)?)?);
+        Some((index, flags & IFF_UP != 0))
+    });
+    described.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
 }
 
 fn number(bytes: &[u8]) -> Option<u32> {

@@ -87,6 +87,8 @@ pub(crate) struct Child {
     pub pidfd: OwnedFd,
     control: OwnedFd,
     released: bool,
+    /// Network devices that go back to the host unless the process is given up.
+    devices: Option<net_devices::Moved>,
 }
 
 /// Starts a Plan's process, up to where init is ready, or, where the Plan has no such point, up to
@@ -188,6 +190,7 @@ impl Child {
             pidfd: born.pidfd,
             control: ours,
             released: false,
+            devices: None,
         })
     }
 
@@ -245,7 +248,7 @@ impl Child {
                     caller.console(master)?;
                 }
                 (Kind::NeedDevices, _) if std::mem::take(&mut expected.devices) => {
-                    net_devices::move_all(&plan.net_devices, self.pid)?;
+                    self.devices = Some(net_devices::move_all(&plan.net_devices, self.pid)?);
                     send_continue(self.control.as_fd(), &[])?;
                 }
                 (Kind::Mount, Some(mount)) => {
@@ -336,11 +339,14 @@ impl Child {
     /// Gives the process up: it is not killed any more when this value goes.
     pub(crate) fn release(&mut self) {
         self.released = true;
+        if let Some(devices) = self.devices.take() {
+            devices.keep();
+        }
     }
 
     /// The process, given up.
     pub(crate) fn into_pidfd(mut self) -> Result<OwnedFd> {
-        self.released = true;
+        self.release();
         self.pidfd
             .try_clone()
             .context(|| "duplicate a pidfd".to_owned())
