@@ -46,7 +46,11 @@ impl Caller {
             "Gid",
             "Groups",
             "Shd",
-            "Sig",
+            // Not SigQ: that counts all of the user's processes.
+            "SigPnd",
+            "SigBlk",
+            "SigIgn",
+            "SigCgt",
             "Cap",
             "NoNewPrivs",
             "Seccomp",
