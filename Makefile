@@ -47,7 +47,7 @@ crash: build ## kills `create` at random moments, and looks at what is left (as 
 	@$(TOOLS)
 	@$(RELEASE)/crash --ours $(RELEASE)/orlop-runc $(CRASH)
 
-conformance: build ## runs runc's own tests over runc and over it, into docs/conformance.md (as root)
+conformance: build $(if $(LAB),lab-image) ## runs runc's own tests over runc and over it, into docs/conformance.md (as root)
 	@tests/conformance/run $(RELEASE)/orlop-runc docs/conformance.md $(if $(CONFORMANCE),'$(CONFORMANCE)')
 
 lab: build lab-image ## runs the tests in virtual machines with cgroup v2 alone (as root)
