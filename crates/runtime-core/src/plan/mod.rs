@@ -250,6 +250,11 @@ impl Plan {
         self.steps.iter().any(|step| wanted(&step.op))
     }
 
+    /// The place of the first such operation.
+    pub(crate) fn position(&self, wanted: impl Fn(&Op) -> bool) -> Option<usize> {
+        self.steps.iter().position(|step| wanted(&step.op))
+    }
+
     /// Whether the process goes on under another pid.
     pub(crate) fn forks(&self) -> bool {
         self.has(|op| matches!(op, Op::Fork {}))

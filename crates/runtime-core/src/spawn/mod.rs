@@ -20,6 +20,7 @@
 mod channel;
 #[cfg(feature = "systemd")]
 mod holder;
+mod in_order;
 mod locked;
 mod prepare;
 mod program;
@@ -40,6 +41,7 @@ use crate::poll::{poll_closely, poll_until};
 use crate::seccomp::{self, Filter};
 use crate::sys::{self, Birth, clone_init};
 use channel::Channel;
+use in_order::InOrder;
 
 pub(crate) use channel::{Message, receive, send_continue};
 #[cfg(feature = "systemd")]
@@ -224,13 +226,15 @@ impl Child {
     /// Serves init until it is ready, or has become the program.
     pub(crate) fn follow(&mut self, plan: &Plan, caller: &mut dyn Caller) -> Result<()> {
         let mut expected = Expected::of(plan);
+        let mut records = InOrder::of(plan);
         // Who waits at a gate has more to do before.
         let ends_soon = !plan.has(|op| matches!(op, Op::Ready {}));
         loop {
             if ends_soon {
                 poll_closely(&mut [PollFd::new(&self.control, PollFlags::IN)]);
             }
-            let Some(Message { record, fd }) = receive(self.control.as_fd())? else {
+            let next = records.next(self.control.as_fd(), self.pidfd.as_fd())?;
+            let Some(Message { record, fd }) = next else {
                 return if expected.started {
                     Ok(())
                 } else {
