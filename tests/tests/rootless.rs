@@ -286,7 +286,7 @@ fn in_a_container_without_privilege() {
     user.bundle.config = outer.clone();
     // The kernel lets nobody mount a procfs that shows more than the one they see.
     user.run(script)
-        .fails_naming(&["proc at /proc", "masked paths"]);
+        .fails_naming(&["to rootfs at \"/proc\"", "masked paths"]);
     for field in ["maskedPaths", "readonlyPaths"] {
         outer["linux"][field] = json!([]);
     }
