@@ -8,7 +8,7 @@ pub(crate) mod model;
 mod program;
 mod rule;
 
-pub(crate) use attach::attach;
+pub(crate) use attach::{Attached, attach};
 pub(crate) use list::{DeviceList, ListWrite};
 pub(crate) use program::{Instruction, compile};
 pub use rule::{Access, DeviceKind, DeviceRule};

@@ -136,16 +136,17 @@ impl Systemd {
         }
     }
 
-    /// Changes the limits of a running unit: in its cgroup, where a failure
-    /// changes nothing, and then as unit properties.
+    /// Changes the limits of a running unit: in its cgroup, and as unit properties. If
+    /// the kernel or the manager refuses one of them, nothing has changed.
     ///
     /// # Errors
     ///
     /// As [`Cgroup::update`]; [`Error::Systemd`] if the manager refuses.
     pub fn update(&mut self, unit: &Unit, limits: &Limits) -> Result<()> {
         let properties = self.dialect(unit.cgroup.mode()).properties(limits)?;
-        unit.cgroup.update(limits)?;
-        self.set_properties(&unit.name, &properties)
+        // The kernel knows best what can't be had; the manager takes all properties or none.
+        unit.cgroup
+            .update_then(limits, || self.set_properties(&unit.name, &properties))
     }
 
     fn set_properties(&mut self, name: &UnitName, properties: &[(&str, Value)]) -> Result<()> {

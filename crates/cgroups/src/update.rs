@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use crate::apply::write_settings;
 use crate::cgroup::Cgroup;
 use crate::controller::Controller;
-use crate::device::{self, DeviceList};
+use crate::device::{self, Attached, DeviceList};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::layout::Version;
@@ -27,6 +27,15 @@ impl Cgroup {
     /// asks for it or the kernel refuses it; [`Error::NotRestored`] if the old
     /// values could not be put back.
     pub fn update(&self, limits: &Limits) -> Result<()> {
+        self.update_then(limits, || Ok(()))
+    }
+
+    /// As [`Cgroup::update`], with a last step that may still refuse it.
+    pub(crate) fn update_then(
+        &self,
+        limits: &Limits,
+        last: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let mut limits = limits.clone();
         let rules = limits.devices.take();
         self.complete(&mut limits)?;
@@ -36,8 +45,7 @@ impl Cgroup {
         for setting in &settings {
             before.extend(self.current(setting)?);
         }
-        // Devices last: on v2 the program is replaced in one step that has no
-        // way back.
+        // Devices last: what is let in meanwhile can't be sent away again.
         if let (Some(rules), Some(Version::V1)) = (&rules, self.version_of(Controller::Devices)) {
             let (there, back) = self.device_transition(rules)?;
             settings.extend(there);
@@ -45,6 +53,7 @@ impl Cgroup {
         }
         write_settings(self, &settings)
             .and_then(|()| self.replace_device_program(rules.as_deref()))
+            .and_then(|attached| last().map_err(|error| self.detach(attached, error)))
             .map_err(|error| self.restore(before, error))
     }
 
@@ -132,12 +141,30 @@ impl Cgroup {
         Ok((there, back))
     }
 
-    fn replace_device_program(&self, rules: Option<&[crate::device::DeviceRule]>) -> Result<()> {
-        match (rules, self.device_program_member()) {
-            (Some(rules), Some(member)) => {
-                device::attach(member.dir()?, member.path(), &device::compile(rules), true)
-            }
-            _ => Ok(()),
+    fn replace_device_program(
+        &self,
+        rules: Option<&[crate::device::DeviceRule]>,
+    ) -> Result<Option<Attached>> {
+        let (Some(rules), Some(member)) = (rules, self.device_program_member()) else {
+            return Ok(None);
+        };
+        let program = device::compile(rules);
+        device::attach(member.dir()?, member.path(), &program, true).map(Some)
+    }
+
+    /// Puts the former device program back, because of this error.
+    fn detach(&self, attached: Option<Attached>, error: Error) -> Error {
+        let (Some(attached), Some(member)) = (attached, self.device_program_member()) else {
+            return error;
+        };
+        let undone = member.dir().is_ok_and(|dir| attached.undo(dir).is_ok());
+        if undone {
+            return error;
+        }
+        Error::NotRestored {
+            error: Box::new(error),
+            path: member.path().to_owned(),
+            value: "its former device program".into(),
         }
     }
 

@@ -1,11 +1,31 @@
 //! Loading a device program, and attaching it to a v2 cgroup.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use super::program::Instruction;
 use crate::error::{Error, Result};
 use crate::sys::bpf;
+
+/// A program that was attached, and the one that was there before.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    new: OwnedFd,
+    replaced: Option<OwnedFd>,
+}
+
+impl Attached {
+    /// Puts back what was there before.
+    pub(crate) fn undo(self, cgroup: BorrowedFd<'_>) -> io::Result<()> {
+        match &self.replaced {
+            Some(old) => {
+                bpf::attach_device_program(cgroup, old.as_fd(), Some(self.new.as_fd()))
+            }
+            None => bpf::detach_device_program(cgroup, self.new.as_fd()),
+        }
+    }
+}
 
 /// Attaches the program, in place of the one that an earlier call has attached.
 ///
@@ -16,7 +36,7 @@ pub(crate) fn attach(
     path: &Path,
     program: &[Instruction],
     may_exist: bool,
-) -> Result<()> {
+) -> Result<Attached> {
     let failed = |step| {
         move |source| Error::DeviceProgram {
             path: path.to_owned(),
@@ -38,10 +58,10 @@ pub(crate) fn attach(
     for extra in old {
         bpf::detach_device_program(cgroup, extra.as_fd()).map_err(failed("detach the old one"))?;
     }
-    Ok(())
+    Ok(Attached { new, replaced })
 }
 
-fn ours(cgroup: BorrowedFd<'_>) -> std::io::Result<Vec<OwnedFd>> {
+fn ours(cgroup: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
     let mut found = Vec::new();
     for id in bpf::attached_device_programs(cgroup)? {
         // One that is detached meanwhile has no id any more.
