@@ -13,6 +13,7 @@ mod bus;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod invocation;
 mod names;
 mod properties;
 mod property;
@@ -23,6 +24,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use invocation::InvocationId;
 pub use names::{UnitName, UnitPath};
 pub use property::Property;
 
@@ -38,6 +40,7 @@ use wire::Value;
 const SERVICE: &str = "org.freedesktop.systemd1";
 const OBJECT: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// For how long a job may take.
 const JOB_DEADLINE: Duration = Duration::from_secs(30);
@@ -60,6 +63,8 @@ pub struct Unit {
     pub name: UnitName,
     /// Its cgroup.
     pub cgroup: Cgroup,
+    /// Which run of the unit it is, if that is known.
+    pub invocation: Option<InvocationId>,
 }
 
 impl Systemd {
@@ -170,6 +175,7 @@ impl Systemd {
     }
 
     /// Stops a unit and waits until it is gone. One that is gone already is no error.
+    /// Whatever has this name is stopped: see [`Systemd::stop_invocation`].
     ///
     /// # Errors
     ///
@@ -222,12 +228,11 @@ impl Systemd {
 }
 
 fn manager_property(bus: &mut Bus, name: &str) -> Result<String> {
-    let properties = "org.freedesktop.DBus.Properties";
     let body = |body: &mut wire::Writer| {
         body.string(MANAGER);
         body.string(name);
     };
-    bus.call(SERVICE, OBJECT, properties, "Get", "ss", body)
+    bus.call(SERVICE, OBJECT, PROPERTIES, "Get", "ss", body)
         .map_err(|error| error.about(name))?
         .string_in_variant()
 }

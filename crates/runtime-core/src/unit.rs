@@ -127,7 +127,12 @@ mod with_systemd {
     /// Changes the limits of a unit that runs.
     pub(crate) fn update(record: &UnitRecord, cgroup: Cgroup, limits: &Limits) -> Result<()> {
         let name = UnitName::new(&record.name)?;
-        let unit = Unit { name, cgroup };
+        let invocation = None;
+        let unit = Unit {
+            name,
+            cgroup,
+            invocation,
+        };
         Ok(connect(record.of_user)?.update(&unit, limits)?)
     }
 

@@ -19,9 +19,7 @@ impl Attached {
     /// Puts back what was there before.
     pub(crate) fn undo(self, cgroup: BorrowedFd<'_>) -> io::Result<()> {
         match &self.replaced {
-            Some(old) => {
-                bpf::attach_device_program(cgroup, old.as_fd(), Some(self.new.as_fd()))
-            }
+            Some(old) => bpf::attach_device_program(cgroup, old.as_fd(), Some(self.new.as_fd())),
             None => bpf::detach_device_program(cgroup, self.new.as_fd()),
         }
     }

@@ -287,6 +287,16 @@ impl Reply {
         .ok_or_else(|| self.unexpected())
     }
 
+    /// The bytes in the variant that is the whole answer.
+    pub(super) fn bytes_in_variant(&self) -> Result<Vec<u8>, Error> {
+        let mut body = self.0.body();
+        match (self.0.signature.as_str(), body.signature()) {
+            ("v", Some("ay")) => body.bytes().map(<[u8]>::to_vec),
+            _ => None,
+        }
+        .ok_or_else(|| self.unexpected())
+    }
+
     fn unexpected(&self) -> Error {
         Error::Systemd {
             what: format!("read an answer of type {:?}", self.0.signature),

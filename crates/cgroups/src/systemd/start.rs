@@ -75,12 +75,8 @@ impl Systemd {
                 .map(|property| (property.name.as_str(), property.value.clone())),
         );
         self.start(unit.name(), &properties)?;
-        let filled = fill(layout, &path, pids, limits);
-        filled
-            .map(|cgroup| Unit {
-                name: unit.name().clone(),
-                cgroup,
-            })
+        fill(layout, &path, pids, limits)
+            .and_then(|cgroup| self.started(unit, cgroup))
             .inspect_err(|_| {
                 // The first error says more than one of undoing it.
                 let _ = self.stop(unit.name());
@@ -125,9 +121,16 @@ impl Systemd {
             }
             other => other?,
         }
+        self.started(unit, fill(layout, &path, &[], limits)?)
+    }
+
+    fn started(&mut self, unit: &UnitPath, cgroup: Cgroup) -> Result<Unit> {
+        let name = unit.name().clone();
+        let invocation = self.invocation(&name)?;
         Ok(Unit {
-            name: unit.name().clone(),
-            cgroup: fill(layout, &path, &[], limits)?,
+            name,
+            cgroup,
+            invocation,
         })
     }
 

@@ -111,6 +111,10 @@ impl Writer {
         self.bytes[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
     }
 
+    pub(super) fn bytes(&mut self, list: &[u8]) {
+        self.array(1, |writer| writer.bytes.extend(list));
+    }
+
     pub(super) fn empty_array(&mut self, alignment: usize) {
         self.array(alignment, |_| {});
     }
@@ -149,7 +153,7 @@ impl Writer {
             Value::U64(value) => self.fixed(value.to_le_bytes()),
             Value::Double(value) => self.fixed(value.to_le_bytes()),
             Value::U32s(list) => self.array(4, |w| list.iter().for_each(|value| w.u32(*value))),
-            Value::Bytes(list) => self.array(1, |w| w.bytes.extend(list)),
+            Value::Bytes(list) => self.bytes(list),
             Value::Pairs(list) => self.array(8, |w| {
                 for (first, second) in list {
                     w.align(8);
@@ -327,6 +331,11 @@ impl<'a> Reader<'a> {
         let length = usize::try_from(self.u32()?).ok()?;
         let text = std::str::from_utf8(self.take(length)?).ok()?;
         (self.byte()? == 0).then_some(text)
+    }
+
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.u32()?).ok()?;
+        self.take(length)
     }
 
     pub(super) fn signature(&mut self) -> Option<&'a str> {

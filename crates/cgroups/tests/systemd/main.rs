@@ -2,7 +2,9 @@
 #![cfg(feature = "systemd")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod other_units;
 
 use std::process::Command;
 
