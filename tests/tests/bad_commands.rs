@@ -272,3 +272,27 @@ fn state_torn() {
         fixture.assert_clean();
     }
 }
+
+#[test]
+fn state_torn_beside_a_whole_record_of_the_cgroup() {
+    let fixture = Fixture::new(test_name!());
+    for (torn, gone) in [("state.json", None), ("state.json", Some("config.json"))] {
+        let path = format!("{}-elsewhere", fixture.tag());
+        let bundle = fixture
+            .bundle()
+            .args(&["sleep", "60"])
+            .set("/linux/cgroupsPath", json!(path));
+        let container = fixture.container(&bundle.written());
+        container.create().ok();
+        container.start().ok();
+        fixture.track(&container);
+        let folder = fixture.runtime().root().join(container.id());
+        let whole = fs::read(folder.join(torn)).unwrap();
+        fs::write(folder.join(torn), &whole[..whole.len() / 2]).unwrap();
+        if let Some(gone) = gone {
+            fs::remove_file(folder.join(gone)).unwrap();
+        }
+        container.delete_force().ok();
+        fixture.assert_clean();
+    }
+}

@@ -1,6 +1,7 @@
 //! `--systemd-cgroup`: containers as scopes of systemd. Most of it needs a host that systemd runs:
 //! the lab's guests.
 
+use orlop_tests::patience::until;
 use orlop_tests::{Bundle, Container, Fixture, Output, cgroup, skip, test_name};
 use serde_json::json;
 use std::path::Path;
@@ -143,4 +144,99 @@ fn of_a_container_that_fails_no_unit_is_left() {
         "active"
     );
     fixture.assert_clean();
+}
+
+fn scope(fixture: &Fixture, name: &str) -> (String, String) {
+    let name = format!("{}-{name}", fixture.tag());
+    (
+        format!("system.slice:demo:{name}"),
+        format!("demo-{name}.scope"),
+    )
+}
+
+#[test]
+fn a_damaged_record_does_not_hide_the_unit() {
+    if !systemd_runs() {
+        skip!("systemd does not run on this host");
+    }
+    let fixture = Fixture::new(test_name!());
+    let damaged: [&[&str]; 3] = [
+        &["state.json"],
+        &["state.json", "config.json"],
+        &["state.json", "config.json", "cgroup.json"],
+    ];
+    for files in damaged {
+        // Without any of them there is only the name that it has by default.
+        let (path, unit) = match files.len() {
+            3 => (String::new(), None),
+            _ => {
+                let (path, unit) = scope(&fixture, "damaged");
+                (path, Some(unit))
+            }
+        };
+        let mut bundle = sleeper(&fixture);
+        if !path.is_empty() {
+            bundle = bundle.set("/linux/cgroupsPath", json!(path));
+        }
+        let container = fixture.container(&bundle.written());
+        let unit = unit.unwrap_or_else(|| format!("runc-{}.scope", container.id()));
+        call(&container, "create").ok();
+        container.start().ok();
+        fixture.track(&container);
+        assert_eq!(show(&unit, "ActiveState"), "active");
+        for file in files {
+            let file = fixture.runtime().root().join(container.id()).join(file);
+            let whole = std::fs::read(&file).expect("read the file");
+            std::fs::write(&file, &whole[..whole.len() / 2]).expect("halve the file");
+        }
+        container.delete_force().ok();
+        assert_ne!(show(&unit, "ActiveState"), "active", "{files:?}");
+        fixture.assert_clean();
+    }
+}
+
+#[test]
+fn anothers_unit_of_the_same_name_is_left_alone() {
+    if !systemd_runs() {
+        skip!("systemd does not run on this host");
+    }
+    let fixture = Fixture::new(test_name!());
+    let (path, unit) = scope(&fixture, "shared");
+    for force in [false, true] {
+        // Without a PID namespace of its own all that is in its cgroup is its own, too.
+        let first = fixture
+            .bundle()
+            .args(&["true"])
+            .set("/linux/namespaces", json!([{ "type": "mount" }]))
+            .set("/linux/cgroupsPath", json!(path))
+            .written();
+        let first = fixture.container(&first);
+        call(&first, "create").ok();
+        first.start().ok();
+        first.wait_for("stopped");
+        let gone = || show(&unit, "ActiveState") != "active";
+        assert!(until(gone), "{unit} stays");
+
+        let second = sleeper(&fixture).set("/linux/cgroupsPath", json!(path));
+        let second = fixture.container(&second.written());
+        call(&second, "create").ok();
+        second.start().ok();
+        let run = show(&unit, "InvocationID");
+        first
+            .call_with("kill", &["--all"])
+            .arg("KILL")
+            .run()
+            .fails_naming(&["not running"]);
+        match force {
+            true => first.delete_force().ok(),
+            false => first.delete().ok(),
+        };
+        assert_eq!(second.status(), "running");
+        assert_eq!(show(&unit, "ActiveState"), "active");
+        assert_eq!(show(&unit, "InvocationID"), run);
+        assert_eq!(second.exec(&["echo", "hi"]).ok().stdout, "hi\n");
+        second.delete_force().ok();
+        assert_ne!(show(&unit, "ActiveState"), "active");
+        fixture.assert_clean();
+    }
 }

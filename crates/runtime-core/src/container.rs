@@ -1,39 +1,28 @@
 //! One container: its life from `start` to `delete`.
 
 use std::cell::OnceCell;
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use orlop_cgroups::{Cgroup, CgroupPath, RecordedPath};
+use orlop_cgroups::{Cgroup, RecordedPath};
 use rustix::process::Pid;
 
 use crate::bundle;
 use crate::console_socket::ConsoleSocket;
 use crate::error::{Error, Result};
-use crate::host::Host;
-use crate::notify::Notifications;
-use crate::options::Options;
 use crate::plan::Plan;
 use crate::process_id::{self, ProcessId};
 use crate::runtime::SECCOMP_CACHE;
-use crate::seccomp_agent::SeccompAgent;
 use crate::signal::Signal;
-use crate::spawn::{self, Child, Started, TakeListener};
-use crate::spec::{Hook, Process, Spec};
-use crate::state::{CgroupPlace, ContainerDir, LockedDir, OciState, Phase, State, Status};
+use crate::spawn::Child;
+use crate::spec::{Process, Spec};
+use crate::state::{CgroupPlace, ContainerDir, LockedDir, OciState, State, Status};
 use crate::sub_cgroup::SubCgroup;
-use crate::{exec, freeze, gate, hooks, resctrl, unit};
+use crate::{exec, freeze, unit};
 
 /// How long a command waits for another one on the same container.
 pub(crate) const LOCK_LIMIT: Duration = Duration::from_secs(30);
-
-/// How long a killed process may take to be gone.
-const KILL_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long one takes that is not frozen.
-const USUAL_END: Duration = Duration::from_millis(20);
 
 /// A container of a [`Runtime`](crate::Runtime).
 #[derive(Debug)]
@@ -42,7 +31,7 @@ pub struct Container {
     pub(crate) state: State,
     terminal: Option<OwnedFd>,
     /// Init, where only this value can let it go on.
-    waiting: Option<(Child, Plan)>,
+    pub(crate) waiting: Option<(Child, Plan)>,
     /// The configuration, once it was asked for.
     pub(crate) spec: OnceCell<Spec>,
     warnings: Vec<String>,
@@ -194,144 +183,6 @@ impl Container {
         cgroup_of(&self.state)
     }
 
-    /// Lets a created container's program run; returns once it does.
-    ///
-    /// # Errors
-    /// [`Error::Step`] says why the program could not be executed, [`Error::WrongState`] that the
-    /// container is not waiting for its start.
-    pub fn start(&mut self) -> Result<()> {
-        let hooks = if self.state.late_hooks {
-            Some(self.spec()?.hooks.clone().unwrap_or_default())
-        } else {
-            None
-        };
-        match self.waiting.take() {
-            Some((mut child, plan)) => {
-                self.refuse_start_while_paused()?;
-                let mut take = self.listener_taker()?;
-                child.proceed(&self.start_state(hooks.is_some()))?;
-                child.wait_exec(&plan, take.as_deref_mut())?;
-                drop(take);
-                child.release();
-                self.dir.unlock();
-            }
-            None => {
-                // One start at a time: the next one finds the gate closed.
-                self.dir.lock_in_place(LOCK_LIMIT)?;
-                let opened = self
-                    .may_start()
-                    .and_then(|()| self.open_gate(hooks.is_some()));
-                self.dir.unlock();
-                opened?;
-            }
-        }
-        let Some(hooks) = hooks.filter(|hooks| !hooks.poststart.is_empty()) else {
-            return Ok(());
-        };
-        let state = OciState::for_hooks(&self.state, Status::Running).to_json();
-        let run = hooks::run_all(
-            "poststart",
-            &hooks.poststart,
-            &state,
-            hooks::Place::of(&self.state),
-        );
-        if run.is_err() {
-            // runtime.md: a container whose poststart hook failed is stopped.
-            self.kill(Signal::KILL, true)?;
-        }
-        run
-    }
-
-    /// Binds the socket by which the program says that it is ready, to pass that on to the service
-    /// manager's socket `host`: a path, or an abstract name after an `@`. Before
-    /// [`start`](Self::start). `None` for a container made without
-    /// [`CreateOptions::notify_socket`](crate::CreateOptions).
-    ///
-    /// # Errors
-    /// [`Error::WrongState`] when the container was started already, [`Error::System`] when nobody
-    /// has bound `host`.
-    pub fn notifications(&self, host: impl AsRef<OsStr>) -> Result<Option<Notifications>> {
-        if self.status()? != Status::Created {
-            return Err(self.not_startable());
-        }
-        let process = self.process()?;
-        let gone = || Error::NotRunning(self.state.id.clone());
-        let pidfd = process.open()?.ok_or_else(gone)?;
-        Notifications::listen(self.dir.as_fd(), host.as_ref(), (process.pid(), pidfd))
-    }
-
-    /// Whoever holds the lock may have been waited for: it may have paused the container.
-    fn may_start(&mut self) -> Result<()> {
-        self.state = self.dir.state()?;
-        self.refuse_start_while_paused()
-    }
-
-    /// What hooks in the container are told.
-    fn start_state(&self, hooks: bool) -> Vec<u8> {
-        if hooks {
-            OciState::for_hooks(&self.state, Status::Created).to_json()
-        } else {
-            Vec::new()
-        }
-    }
-
-    /// What hands the filter's listener to its agent, where there is one.
-    fn listener_taker(&self) -> Result<Option<Box<TakeListener<'static>>>> {
-        if !self.state.seccomp_agent {
-            return Ok(None);
-        }
-        let linux = self.spec()?.linux.as_ref();
-        let Some(agent) = SeccompAgent::of(linux.and_then(|linux| linux.seccomp.as_ref())) else {
-            return Ok(None);
-        };
-        let process = self.process()?;
-        let gone = || Error::NotRunning(self.state.id.clone());
-        let pidfd = process.open()?.ok_or_else(gone)?;
-        let state = OciState::for_hooks(&self.state, Status::Created);
-        Ok(Some(Box::new(move |number| {
-            agent.hand_over(pidfd.as_fd(), number, process.pid(), &state)
-        })))
-    }
-
-    fn open_gate(&mut self, hooks: bool) -> Result<()> {
-        let Some(connection) = gate::connect(self.dir.as_fd())? else {
-            return Err(self.not_startable());
-        };
-        let mut take = self.listener_taker()?;
-        spawn::send_continue(connection.as_fd(), &self.start_state(hooks))?;
-        let started = spawn::wait_started(connection.as_fd(), take.as_deref_mut());
-        if started.is_err() {
-            // It would wait for ever for somebody to take its listener.
-            kill_first_process(&self.state)?;
-        }
-        match started? {
-            Started::Running => Ok(()),
-            Started::Failed(record) => Err(self.compile_again()?.init_error(&record)),
-            Started::Died => Err(self.not_startable()),
-        }
-    }
-
-    fn not_startable(&self) -> Error {
-        let message = match self.status() {
-            Ok(Status::Stopped) => "cannot start a container that has stopped",
-            Ok(Status::Running) => "cannot start an already running container",
-            Ok(Status::Paused) => freeze::CANNOT_START,
-            _ => "cannot start a container that is not created",
-        };
-        Error::WrongState {
-            message: message.to_owned(),
-        }
-    }
-
-    /// The Plan that the container was made by, to say what a step of it was.
-    fn compile_again(&self) -> Result<Plan> {
-        let options = Options::new(&self.state.bundle)
-            .id(self.state.id.clone())
-            .no_pivot(self.state.no_pivot)
-            .no_new_keyring(!self.state.session_keyring);
-        Plan::compile(self.spec()?, &options, &Host::probe()?)
-    }
-
     /// Sends a signal to the first process; with `all` to every process of the container.
     ///
     /// SIGKILL reaches every process of a container that has no PID namespace of its own, too.
@@ -342,6 +193,9 @@ impl Container {
         let owns_pids = self.state.new_namespaces & libc::CLONE_NEWPID as u32 != 0;
         let everyone = all || (signal == Signal::KILL && !owns_pids);
         if everyone && !self.state.cgroup.is_empty() {
+            if self.is_replaced() {
+                return Err(Error::NotRunning(self.state.id.clone()));
+            }
             if let Some(signal) = orlop_cgroups::Signal::new(signal.number()) {
                 self.cgroup().kill_all(signal)?;
             }
@@ -359,7 +213,16 @@ impl Container {
         Ok(())
     }
 
-    fn process(&self) -> Result<ProcessId> {
+    /// Whether the container has ended, and another one runs in a unit of the same name.
+    fn is_replaced(&self) -> bool {
+        let Some(unit) = &self.state.unit else {
+            return false;
+        };
+        let ended = matches!(self.process(), Err(Error::NotRunning(_)));
+        ended && unit::is_anothers(unit)
+    }
+
+    pub(crate) fn process(&self) -> Result<ProcessId> {
         let not_running = || Error::NotRunning(self.state.id.clone());
         // As the status has it: what has let go of its program is stopped, and on its way out.
         match self.dir.status(&self.state, || Ok(false))? {
@@ -403,53 +266,6 @@ impl Container {
         let console = ConsoleSocket::connect_to(options.console_socket.as_deref())?;
         exec::run(self, process, options, console)
     }
-
-    /// Removes the container: its cgroup, its state, and its poststop hooks are run.
-    ///
-    /// One that was never started is killed; one that runs is refused, unless `force` is given.
-    ///
-    /// # Errors
-    /// [`Error::WrongState`] when it runs; otherwise what could not be removed.
-    pub fn delete(mut self, force: bool) -> Result<Vec<String>> {
-        self.waiting = None;
-        self.may_delete(force)?;
-        let Self { dir, state, .. } = self;
-        let dir = dir.lock(LOCK_LIMIT)?;
-        // Another command may have finished what it had begun, before the lock was ours.
-        let state = dir.state().unwrap_or(state);
-        let container = Self::loaded(dir.into_dir(), state);
-        container.may_delete(force)?;
-        let Self { dir, state, .. } = container;
-        remove(dir.lock(LOCK_LIMIT)?, &state)
-    }
-
-    fn may_delete(&self, force: bool) -> Result<()> {
-        let status = self.status()?;
-        if force || matches!(status, Status::Stopped | Status::Created) {
-            return Ok(());
-        }
-        let id = &self.state.id;
-        let message = format!("cannot delete container {id} that is not stopped: {status}");
-        Err(Error::WrongState { message })
-    }
-
-    /// Removes whatever a directory stands for, readable or not.
-    pub(crate) fn remove_by_force(dir: ContainerDir) -> Result<Vec<String>> {
-        let dir = dir.lock(LOCK_LIMIT)?;
-        match dir.state() {
-            Ok(state) => return remove(dir, &state),
-            // Nothing is made before the first record; a gate without one was robbed of it.
-            Err(Error::NotFound(_)) if !gate::is_there(dir.as_fd()) => {}
-            // The record is damaged; the configuration still tells where the cgroup is.
-            Err(_) => {
-                let known = cgroup_of_config(&dir).or_else(|| usual_cgroup(&dir));
-                if let Some(cgroup) = known {
-                    clear(&cgroup)?;
-                }
-            }
-        }
-        dir.remove().map(|()| Vec::new())
-    }
 }
 
 pub(crate) fn cgroup_of(state: &State) -> Cgroup {
@@ -465,110 +281,4 @@ pub(crate) fn cgroup_at(places: &[CgroupPlace]) -> Cgroup {
         })
         .collect();
     Cgroup::open(&record)
-}
-
-fn cgroup_of_config(dir: &ContainerDir) -> Option<Cgroup> {
-    let spec = Spec::from_slice(&dir.load_config().ok()?).ok()?;
-    let host = Host::probe().ok()?;
-    let options = Options::new("/").id(dir.id().clone());
-    let plan = Plan::compile(&spec, &options, &host).ok()?;
-    let path = plan.cgroup?.path;
-    Some(Cgroup::open(&Cgroup::plan_paths(&host.cgroups, &path)))
-}
-
-/// The cgroup that a container of this id has where its configuration names none, if what is there
-/// looks like a container: no cgroups below it, and nothing in it that shares our PID namespace.
-fn usual_cgroup(dir: &ContainerDir) -> Option<Cgroup> {
-    let host = Host::probe().ok()?;
-    let path = CgroupPath::new(&format!("/{}", dir.id())).ok()?;
-    let places = Cgroup::plan_paths(&host.cgroups, &path);
-    let cgroup = Cgroup::open(&places);
-    let own = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    let foreign = |pid: &u32| {
-        std::fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace != own)
-    };
-    let is_leaf = |place: &RecordedPath| {
-        std::fs::read_dir(&place.path).is_ok_and(|mut entries| {
-            entries.all(|entry| entry.is_ok_and(|entry| !entry.path().is_dir()))
-        })
-    };
-    let contained = cgroup.processes().ok()?.iter().all(foreign);
-    (contained && places.iter().all(is_leaf)).then_some(cgroup)
-}
-
-/// Kills what is in a cgroup, and removes it.
-fn clear(cgroup: &Cgroup) -> Result<()> {
-    cgroup.kill_all(orlop_cgroups::Signal::KILL)?;
-    Ok(cgroup.destroy()?)
-}
-
-/// Kills what runs, removes what is there, and says which poststop hooks failed.
-fn remove(dir: LockedDir, state: &State) -> Result<Vec<String>> {
-    kill_first_process(state)?;
-    if !state.cgroup.is_empty() {
-        let cgroup = cgroup_of(state);
-        let may_have_more =
-            state.new_namespaces & libc::CLONE_NEWPID as u32 == 0 || state.phase == Phase::Creating;
-        if may_have_more {
-            cgroup.kill_all(orlop_cgroups::Signal::KILL)?;
-        }
-        if let Some(unit) = &state.unit {
-            // Where its manager can't be asked, that one finds out by itself.
-            let _ = unit::stop(unit);
-            // On v1 systemd leaves most hierarchies alone.
-            cgroup.clear()?;
-        } else {
-            cgroup.destroy()?;
-        }
-    }
-    resctrl::remove(&state.resctrl)?;
-    let poststop = if state.late_hooks {
-        poststop_hooks(&dir)
-    } else {
-        Vec::new()
-    };
-    let told = OciState::for_hooks(state, Status::Stopped).to_json();
-    dir.remove()?;
-    // runtime.md: a failing poststop hook is a warning, and the others still run.
-    let place = hooks::Place::of(state);
-    let failed = poststop
-        .iter()
-        .enumerate()
-        .filter_map(|(index, hook)| hooks::run(("poststop", index), hook, &told, place).err());
-    Ok(failed.map(|error| error.to_string()).collect())
-}
-
-fn poststop_hooks(dir: &ContainerDir) -> Vec<Hook> {
-    let spec = dir
-        .load_config()
-        .ok()
-        .and_then(|config| Spec::from_slice(&config).ok());
-    spec.and_then(|spec| spec.hooks)
-        .map(|hooks| hooks.poststop)
-        .unwrap_or_default()
-}
-
-fn kill_first_process(state: &State) -> Result<()> {
-    let Some(process) = state.process else {
-        return Ok(());
-    };
-    if !state.is_of_this_boot()? {
-        return Ok(());
-    }
-    let Some(pidfd) = process.open()? else {
-        return Ok(());
-    };
-    process_id::send_signal(pidfd.as_fd(), Signal::KILL)?;
-    if process_id::wait_exit(pidfd.as_fd(), USUAL_END)? {
-        return Ok(());
-    }
-    freeze::thaw(state)?;
-    if process_id::wait_exit(pidfd.as_fd(), KILL_LIMIT)? {
-        return Ok(());
-    }
-    let operation = format!("wait for the killed init of container {}", state.id);
-    Err(Error::TimedOut {
-        operation,
-        seconds: KILL_LIMIT.as_secs(),
-    })
 }

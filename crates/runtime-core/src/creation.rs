@@ -305,6 +305,10 @@ impl Creation {
         self.holder = holder;
         self.left_out = left_out;
         self.cgroup = Some(cgroup);
+        state.unit = self.unit.as_ref().map(unit::Prepared::record);
+        if reduced.is_some() || state.unit.is_some() {
+            self.dir()?.write_place(state)?;
+        }
         Ok(reduced)
     }
 
@@ -363,10 +367,10 @@ impl Drop for Creation {
     fn drop(&mut self) {
         if let Some(cgroup) = self.cgroup.take() {
             let _ = cgroup.kill_all(orlop_cgroups::Signal::KILL);
-            if let Some(unit) = &self.unit {
-                let _ = unit::stop(&unit.record());
-            }
-            let _ = cgroup.destroy();
+            let _ = match &self.unit {
+                Some(unit) => unit::end(&unit.record(), &cgroup, false),
+                None => cgroup.destroy().map_err(Error::from),
+            };
         }
         let _ = resctrl::remove(&self.resctrl);
         if let Some(dir) = self.dir.take() {

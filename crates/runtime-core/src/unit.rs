@@ -18,6 +18,9 @@ pub(crate) struct UnitRecord {
     pub name: String,
     /// Whether it is one of a user's manager.
     pub of_user: bool,
+    /// Which run of the unit it is, once it runs: its name may be another's later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<String>,
 }
 
 #[cfg(feature = "systemd")]
@@ -25,9 +28,9 @@ pub(crate) use crate::spawn::Holder;
 #[cfg(feature = "systemd")]
 pub(crate) use orlop_cgroups::systemd::Property;
 #[cfg(feature = "systemd")]
-pub(crate) use with_systemd::{Prepared, prepare, stop, update};
+pub(crate) use with_systemd::{Prepared, end, is_anothers, prepare, update, usual};
 #[cfg(not(feature = "systemd"))]
-pub(crate) use without::{Holder, Prepared, Property, prepare, stop, update};
+pub(crate) use without::{Holder, Prepared, Property, end, is_anothers, prepare, update, usual};
 
 impl Prepared {
     /// The Plan for a process that joins the unit's directories, which only its manager knows.
@@ -51,17 +54,37 @@ impl Prepared {
 
 #[cfg(feature = "systemd")]
 mod with_systemd {
-    use orlop_cgroups::systemd::{Property, Systemd, Unit, UnitName, UnitPath, is_running};
+    use std::time::{Duration, Instant};
+
+    use orlop_cgroups::systemd::{
+        InvocationId, Property, Systemd, Unit, UnitName, UnitPath, is_running,
+    };
     use orlop_cgroups::{Cgroup, Layout, Limits, RecordedPath};
 
     use super::UnitRecord;
+    use crate::compile;
     use crate::error::{Error, Result};
+    use crate::id::ContainerId;
     use crate::plan::UnitPlan;
     use crate::spawn::Holder;
 
     /// What runc says, and its callers know.
     const NOT_RUNNING: &str =
         "systemd not running on this host, cannot use systemd cgroups manager";
+
+    /// How long systemd may take to see that a scope is empty.
+    const FADING: Duration = Duration::from_secs(2);
+
+    /// Whose a unit is that has a container's name for it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Standing {
+        /// The container's.
+        Own,
+        /// There is none.
+        Gone,
+        /// Another one's, and its cgroup with it.
+        Another,
+    }
 
     /// A unit that is not made yet, and the manager that will make it.
     #[derive(Debug)]
@@ -70,6 +93,7 @@ mod with_systemd {
         unit: UnitPath,
         of_user: bool,
         properties: Vec<Property>,
+        invocation: Option<InvocationId>,
     }
 
     fn connect(of_user: bool) -> Result<Systemd> {
@@ -91,15 +115,17 @@ mod with_systemd {
             manager: connect(of_user)?,
             of_user,
             properties: planned.properties.clone(),
+            invocation: None,
         })
     }
 
     impl Prepared {
-        /// What is written down before the unit is made.
+        /// What is written down before the unit is made, and again once it runs.
         pub(crate) fn record(&self) -> UnitRecord {
             UnitRecord {
                 name: self.unit.name().to_string(),
                 of_user: self.of_user,
+                invocation: self.invocation.map(|id| id.to_string()),
             }
         }
 
@@ -120,6 +146,7 @@ mod with_systemd {
             let unit = self
                 .manager
                 .start_scope_with(layout, &self.unit, &pids, limits, properties)?;
+            self.invocation = unit.invocation;
             Ok((unit.cgroup, holder))
         }
     }
@@ -136,10 +163,70 @@ mod with_systemd {
         Ok(connect(record.of_user)?.update(&unit, limits)?)
     }
 
-    /// Stops a unit that has no processes any more.
-    pub(crate) fn stop(record: &UnitRecord) -> Result<()> {
+    /// Whether another one's unit has this name by now, as far as can be told.
+    pub(crate) fn is_anothers(record: &UnitRecord) -> bool {
+        let standing = connect(record.of_user).and_then(|mut manager| look(&mut manager, record));
+        matches!(standing, Ok((Standing::Another, _)))
+    }
+
+    fn look(
+        manager: &mut Systemd,
+        record: &UnitRecord,
+    ) -> Result<(Standing, Option<InvocationId>)> {
         let name = UnitName::new(&record.name)?;
-        Ok(connect(record.of_user)?.stop(&name)?)
+        let own = match &record.invocation {
+            Some(id) => Some(id.parse::<InvocationId>()?),
+            None => None,
+        };
+        let end = Instant::now() + FADING;
+        loop {
+            let standing = match manager.invocation(&name)? {
+                None => Standing::Gone,
+                now if now == own => Standing::Own,
+                // Its maker was killed before it could say which it is; what holds it goes too.
+                Some(_) if own.is_none() && Instant::now() < end => {
+                    std::thread::sleep(FADING / 50);
+                    continue;
+                }
+                Some(_) => Standing::Another,
+            };
+            return Ok((standing, own));
+        }
+    }
+
+    /// Ends the unit and removes its cgroup, with all that is in it, unless it is another's by now.
+    /// With `kill` its processes are killed first: systemd asks them kindly.
+    pub(crate) fn end(record: &UnitRecord, cgroup: &Cgroup, kill: bool) -> Result<()> {
+        // Where the manager can't be asked, it makes no units either, and finds out by itself.
+        let asked = connect(record.of_user).and_then(|mut manager| {
+            let (standing, own) = look(&mut manager, record)?;
+            Ok((manager, standing, own))
+        });
+        if matches!(asked, Ok((_, Standing::Another, _))) {
+            return Ok(());
+        }
+        if kill {
+            cgroup.kill_all(orlop_cgroups::Signal::KILL)?;
+        }
+        if let Ok((mut manager, Standing::Own, Some(id))) = asked {
+            let _ = manager.stop_invocation(&UnitName::new(&record.name)?, id);
+        }
+        // On v1 systemd leaves most hierarchies alone.
+        Ok(cgroup.clear()?)
+    }
+
+    /// The unit that a container of this id has where its configuration names none, if it runs.
+    pub(crate) fn usual(id: &ContainerId, layout: &Layout) -> Option<(UnitRecord, Cgroup)> {
+        let of_user = !rustix::process::geteuid().is_root();
+        let unit = UnitPath::parse(&compile::usual_unit(id), of_user).ok()?;
+        let mut manager = connect(of_user).ok()?;
+        let invocation = manager.invocation(unit.name()).ok()??;
+        let record = UnitRecord {
+            name: unit.name().to_string(),
+            of_user,
+            invocation: Some(invocation.to_string()),
+        };
+        Some((record, Cgroup::open(&manager.locate(layout, &unit).ok()?)))
     }
 }
 
@@ -151,6 +238,7 @@ mod without {
 
     use super::UnitRecord;
     use crate::error::{Error, Result};
+    use crate::id::ContainerId;
     use crate::plan::UnitPlan;
 
     /// There is none.
@@ -200,7 +288,18 @@ mod without {
         missing()
     }
 
-    pub(crate) fn stop(_: &UnitRecord) -> Result<()> {
-        missing()
+    pub(crate) fn is_anothers(_: &UnitRecord) -> bool {
+        false
+    }
+
+    pub(crate) fn end(_: &UnitRecord, cgroup: &Cgroup, kill: bool) -> Result<()> {
+        if kill {
+            cgroup.kill_all(orlop_cgroups::Signal::KILL)?;
+        }
+        Ok(cgroup.clear()?)
+    }
+
+    pub(crate) fn usual(_: &ContainerId, _: &Layout) -> Option<(UnitRecord, Cgroup)> {
+        None
     }
 }

@@ -19,6 +19,8 @@ mod security_labels;
 mod sysctl;
 mod time_namespace;
 mod unit;
+#[cfg(feature = "systemd")]
+pub(crate) use unit::usual_unit;
 mod version;
 
 use std::path::PathBuf;

@@ -12,6 +12,12 @@ use crate::plan::UnitPlan;
 #[cfg(feature = "systemd")]
 const DEFAULT_PREFIX: &str = "runc";
 
+/// The `cgroupsPath` of a container that asks for none.
+#[cfg(feature = "systemd")]
+pub(crate) fn usual_unit(id: &ContainerId) -> String {
+    format!(":{DEFAULT_PREFIX}:{id}")
+}
+
 /// The unit that `linux.cgroupsPath` names, `slice:prefix:name`, or the default one for this id, with
 /// the properties that annotations give it.
 ///
@@ -26,7 +32,7 @@ pub(super) fn unit(
     use crate::error::Error;
 
     let text = match (path, id) {
-        ("", Some(id)) => format!(":{DEFAULT_PREFIX}:{id}"),
+        ("", Some(id)) => usual_unit(id),
         ("", None) => {
             return Err(Error::invalid(
                 "linux.cgroupsPath",

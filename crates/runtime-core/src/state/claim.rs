@@ -72,9 +72,15 @@ impl Claim {
             Err(Errno::EXIST | Errno::NOENT) => return Err(Error::Exists(state.id.clone())),
             Err(errno) => return Err(dir.not_written(STATE, errno)),
         }
-        self.dir
-            .take()
-            .ok_or_else(|| Error::Exists(state.id.clone()))
+        let dir = self.dir.take();
+        let dir = dir.ok_or_else(|| Error::Exists(state.id.clone()))?;
+        match dir.write_first_place(state) {
+            Ok(()) => Ok(dir),
+            Err(error) => {
+                let _ = dir.remove();
+                Err(error)
+            }
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use rustix::fs::{
 use rustix::io::{Errno, retry_on_intr};
 
 use super::lock::{is_held, lock_within, try_lock};
+use super::place::PLACE;
 use super::record::{MAX_SIZE, State, state_error};
 use super::root::StateRoot;
 use crate::error::{Context, Error, Result};
@@ -139,7 +140,7 @@ impl ContainerDir {
     }
 
     /// Reads a file, at most one byte more than `limit`.
-    fn read(&self, name: &str, limit: usize) -> rustix::io::Result<Vec<u8>> {
+    pub(super) fn read(&self, name: &str, limit: usize) -> rustix::io::Result<Vec<u8>> {
         // Not to wait, should somebody have put a fifo there.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = retry_on_intr(|| openat(&self.dir, name, flags, Mode::empty()))?;
@@ -298,7 +299,7 @@ impl ContainerDir {
         renamed
     }
 
-    fn write_file(&self, name: &str, content: &[u8]) -> rustix::io::Result<()> {
+    pub(super) fn write_file(&self, name: &str, content: &[u8]) -> rustix::io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR)?;
@@ -336,7 +337,7 @@ impl LockedDir {
     /// # Errors
     /// When there is a directory in it, which no version of this program makes.
     pub(crate) fn remove(self) -> Result<()> {
-        for name in [gate::NAME, CONFIG, STATE] {
+        for name in [gate::NAME, CONFIG, PLACE, STATE] {
             match unlinkat(&self.dir, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(self.not_removed(Path::new(name), errno)),

@@ -4,6 +4,7 @@
 //! <root>/             0700; by default on a tmpfs below /run
 //!   <id>/             0700; made exclusively: it claims the id, and it is itself the lock (flock)
 //!     state.json      what was made for the container, written before it is made
+//!     cgroup.json     of that what finds the container's processes, should state.json be damaged
 //!     config.json     the container's Spec, as it was given
 //!     gate            the socket at which a created container waits
 //! ```
@@ -16,6 +17,7 @@ mod claim;
 mod container;
 mod lock;
 mod oci;
+mod place;
 mod record;
 mod root;
 mod status;
@@ -23,6 +25,7 @@ mod status;
 pub(crate) use claim::Claim;
 pub(crate) use container::{ContainerDir, LockedDir};
 pub use oci::OciState;
+pub(crate) use place::Place;
 pub(crate) use record::{CgroupPlace, FileId, Phase, State};
 pub(crate) use root::StateRoot;
 pub use status::Status;

@@ -197,7 +197,7 @@ impl State {
 }
 
 /// What the record names is removed by name: nothing may lead elsewhere.
-fn is_plain(path: &Path) -> bool {
+pub(super) fn is_plain(path: &Path) -> bool {
     use std::path::Component;
     let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
     path.is_absolute() && path.components().all(plain)
@@ -230,7 +230,7 @@ pub(super) fn state_error(path: &Path, message: impl ToString) -> Error {
 }
 
 /// The kernel's name for this run of the machine.
-fn boot_id() -> Result<&'static str> {
+pub(super) fn boot_id() -> Result<&'static str> {
     static BOOT_ID: OnceLock<String> = OnceLock::new();
     if let Some(known) = BOOT_ID.get() {
         return Ok(known);
