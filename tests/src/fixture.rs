@@ -106,6 +106,13 @@ impl Fixture {
         self
     }
 
+    /// Gives every command this global option too.
+    #[must_use]
+    pub fn with_global(mut self, option: &str) -> Self {
+        self.runtime = self.runtime.clone().with_global(option);
+        self
+    }
+
     /// The runtime, with the fixture's state root.
     #[must_use]
     pub const fn runtime(&self) -> &Runtime {

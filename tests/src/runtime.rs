@@ -21,6 +21,7 @@ pub struct Runtime {
     program: PathBuf,
     prefix: Vec<OsString>,
     root: PathBuf,
+    globals: Vec<OsString>,
     tag: String,
 }
 
@@ -33,6 +34,7 @@ impl Runtime {
             program: program.to_path_buf(),
             prefix: Vec::new(),
             root: root.to_path_buf(),
+            globals: Vec::new(),
             tag: tag.to_owned(),
         }
     }
@@ -55,6 +57,13 @@ impl Runtime {
         self
     }
 
+    /// Gives every command this global option too.
+    #[must_use]
+    pub fn with_global(mut self, option: &str) -> Self {
+        self.globals.push(option.into());
+        self
+    }
+
     /// The program.
     #[must_use]
     pub fn program(&self) -> &Path {
@@ -70,7 +79,8 @@ impl Runtime {
     /// A command: `<program> --root <root> <verb>`.
     #[must_use]
     pub fn command(&self, verb: &str) -> Call {
-        let globals = vec!["--root".into(), self.root.clone().into_os_string()];
+        let mut globals = vec!["--root".into(), self.root.clone().into_os_string()];
+        globals.extend_from_slice(&self.globals);
         Call::new(self.command_line(), globals, Some(verb))
     }
 
