@@ -207,7 +207,10 @@ fn anothers_unit_of_the_same_name_is_left_alone() {
         let first = fixture
             .bundle()
             .args(&["true"])
-            .set("/linux/namespaces", json!([{ "type": "mount" }]))
+            .set(
+                "/linux/namespaces",
+                json!([{ "type": "mount" }, { "type": "uts" }]),
+            )
             .set("/linux/cgroupsPath", json!(path))
             .written();
         let first = fixture.container(&first);
