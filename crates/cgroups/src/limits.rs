@@ -1,6 +1,7 @@
 //! The typed model of limits, the same for every back end.
 
 mod blkio;
+mod builders;
 mod cpu;
 mod memory;
 mod other;
@@ -15,7 +16,7 @@ pub use other::{HugepageLimit, InterfacePriority, NetworkLimits, PageSize, RdmaL
 use crate::controller::{Controller, ControllerSet};
 use crate::device::DeviceRule;
 use crate::error::{Error, Result};
-use crate::units::{Bytes, CpuShares, Limit, Micros};
+use crate::units::Limit;
 
 /// What a cgroup may use. A field that is `None` (or an empty list) is left as
 /// the kernel or an earlier call has set it.
@@ -49,85 +50,6 @@ impl Limits {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Sets the hard limit of memory.
-    #[must_use]
-    pub fn memory_limit(mut self, limit: impl Into<Limit<Bytes>>) -> Self {
-        self.memory.limit = Some(limit.into());
-        self
-    }
-
-    /// Sets the limit of memory and swap together. The same as the memory limit
-    /// means no swap.
-    #[must_use]
-    pub fn memory_and_swap_limit(mut self, limit: impl Into<Limit<Bytes>>) -> Self {
-        self.memory.swap = Some(limit.into());
-        self
-    }
-
-    /// Sets the soft limit of memory.
-    #[must_use]
-    pub fn memory_reservation(mut self, limit: impl Into<Limit<Bytes>>) -> Self {
-        self.memory.reservation = Some(limit.into());
-        self
-    }
-
-    /// Sets the relative share of CPU time.
-    #[must_use]
-    pub fn cpu_shares(mut self, shares: u64) -> Self {
-        self.cpu.shares = Some(CpuShares(shares));
-        self
-    }
-
-    /// Sets CPU time per period.
-    #[must_use]
-    pub fn cpu_quota(mut self, quota: impl Into<Limit<Micros>>, period: Micros) -> Self {
-        self.cpu.quota = Some(quota.into());
-        self.cpu.period = Some(period);
-        self
-    }
-
-    /// Sets the CPUs that may be used, in list form (`0-2,7`).
-    #[must_use]
-    pub fn cpus(mut self, list: impl Into<String>) -> Self {
-        self.cpu.cpus = Some(list.into());
-        self
-    }
-
-    /// Sets the memory nodes that may be used, in list form.
-    #[must_use]
-    pub fn mems(mut self, list: impl Into<String>) -> Self {
-        self.cpu.mems = Some(list.into());
-        self
-    }
-
-    /// Sets how many tasks there may be.
-    #[must_use]
-    pub fn pids_limit(mut self, limit: impl Into<Limit<u64>>) -> Self {
-        self.pids = Some(limit.into());
-        self
-    }
-
-    /// Sets the relative share of block io, 10 to 1000.
-    #[must_use]
-    pub fn blkio_weight(mut self, weight: u16) -> Self {
-        self.blkio.weight = Some(weight);
-        self
-    }
-
-    /// Sets the device rules.
-    #[must_use]
-    pub fn device_rules(mut self, rules: impl IntoIterator<Item = DeviceRule>) -> Self {
-        self.devices = Some(rules.into_iter().collect());
-        self
-    }
-
-    /// Sets a file of the v2 cgroup, for example `memory.high`.
-    #[must_use]
-    pub fn unified(mut self, file: impl Into<String>, value: impl Into<String>) -> Self {
-        self.unified.insert(file.into(), value.into());
-        self
     }
 
     /// The controllers without which these limits cannot be applied. Device rules
@@ -254,6 +176,7 @@ fn invalid(field: &'static str, reason: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Bytes;
 
     #[test]
     fn requirements_follow_the_fields() {
