@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// All folders of all hierarchies, but those of tests.
+/// All folders of all hierarchies, but those of tests, and of what others run at the time.
 fn folders() -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut open = cgroup_roots().expect("find the cgroup hierarchies");
@@ -20,7 +20,7 @@ fn folders() -> BTreeSet<PathBuf> {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_folder && !path.to_string_lossy().contains("orlop-t-") {
+            if is_folder && !path.to_string_lossy().contains("/orlop-") {
                 found.insert(path.clone());
                 open.push(path);
             }
