@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::process_id::Stat;
 use crate::signal::Signal;
 use crate::spec::{self, Spec};
-use crate::state::State;
+use crate::state::{Place, State};
 
 /// A parser's promises, checked on one input.
 pub type Target = fn(&[u8]);
@@ -42,6 +42,12 @@ pub fn spec(data: &[u8]) {
 pub fn state(data: &[u8]) {
     let id: ContainerId = "x".parse().expect("an id");
     let path = Path::new("/root/x/state.json");
+    // What is removed by it is removed by name: nothing may lead elsewhere.
+    if let Some(place) = Place::from_json(data, &id) {
+        let is_up = |part: std::path::Component<'_>| part.as_os_str() == "..";
+        let mut paths = place.cgroup.iter().map(|place| &place.path);
+        assert!(paths.all(|path| path.is_absolute() && !path.components().any(is_up)));
+    }
     match State::from_json(data, &id, path) {
         Ok(read) => {
             for place in &read.cgroup {

@@ -46,5 +46,9 @@ pub fn message(data: &[u8]) {
         return;
     };
     let mut body = message.body();
-    while body.string().is_some() || body.u32().is_some() || body.signature().is_some() {}
+    while body.string().is_some()
+        || body.bytes().is_some()
+        || body.u32().is_some()
+        || body.signature().is_some()
+    {}
 }

@@ -40,7 +40,7 @@ impl Place {
     }
 
     /// `None` for what can't be relied on.
-    fn from_json(json: &[u8], id: &ContainerId) -> Option<Self> {
+    pub(crate) fn from_json(json: &[u8], id: &ContainerId) -> Option<Self> {
         let place: Self = serde_json::from_slice(json).ok()?;
         let is_ours = place.version == VERSION && place.id == id.as_str();
         let is_plain = place.cgroup.iter().all(|place| is_plain(&place.path));
