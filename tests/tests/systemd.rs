@@ -230,6 +230,11 @@ fn anothers_unit_of_the_same_name_is_left_alone() {
             .arg("KILL")
             .run()
             .fails_naming(&["not running"]);
+        let processes = first.call_with("ps", &["--format", "json"]).run().ok();
+        assert!(
+            processes.json().as_array().is_none_or(Vec::is_empty),
+            "{processes}"
+        );
         match force {
             true => first.delete_force().ok(),
             false => first.delete().ok(),

@@ -216,15 +216,20 @@ fn shares_of_one_and_three_are_kept() {
                 .each_ref()
                 .map(|c| c.stats().unwrap().cpu.usage.as_secs_f64())
         };
-        // On a machine with other work it may take more than one look.
+        // On a machine with other work it takes more than one look, and a stall in one of them is
+        // no more than a part of the whole.
         let mut ratios = Vec::new();
-        while ratios.len() < 5 && !ratios.last().is_some_and(|r| (2.7..3.3).contains(r)) {
-            let before = usage();
+        let before = usage();
+        let mut last = before;
+        let fits = |ratio: &f64| (2.7..3.3).contains(ratio);
+        while ratios.len() < 30 && !ratios.iter().any(fits) {
             std::thread::sleep(std::time::Duration::from_millis(2000));
-            let after = usage();
-            ratios.push((after[1] - before[1]) / (after[0] - before[0]));
+            let now = usage();
+            let ratio = |then: [f64; 2]| (now[1] - then[1]) / (now[0] - then[0]);
+            ratios.extend([ratio(before), ratio(last)]);
+            last = now;
         }
-        assert!((2.7..3.3).contains(ratios.last().unwrap()), "{ratios:?}");
+        assert!(ratios.iter().any(fits), "{ratios:?}");
     }
 }
 

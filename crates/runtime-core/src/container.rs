@@ -240,6 +240,9 @@ impl Container {
             let process = self.process()?;
             return Ok(u32::try_from(process.pid()).into_iter().collect());
         }
+        if self.is_replaced() {
+            return Ok(Vec::new());
+        }
         Ok(self.cgroup().processes()?)
     }
 

@@ -157,23 +157,20 @@ fn one_and_three_shares_are_one_and_three_parts(fixture: &Fixture) -> Outcome {
         let each = containers.iter().map(|one| time_of(one.pid()));
         each.map(|time| time.as_secs_f64()).collect::<Vec<_>>()
     };
+    let fits = |ratio: &f64| (2.7..3.3).contains(ratio);
+    // On a machine with other work it takes more than one look, and a stall in one of them is no
+    // more than a part of the whole.
     let mut ratios = Vec::new();
-    for _ in 0..5 {
-        let before = times();
+    let before = times();
+    let mut last = before.clone();
+    while ratios.len() < 30 && !ratios.iter().any(fits) {
         std::thread::sleep(Duration::from_secs(2));
-        let after = times();
-        ratios.push((after[1] - before[1]) / (after[0] - before[0]));
-        if ratios
-            .last()
-            .is_some_and(|ratio| (2.7..3.3).contains(ratio))
-        {
-            break;
-        }
+        let now = times();
+        let ratio = |then: &[f64]| (now[1] - then[1]) / (now[0] - then[0]);
+        ratios.extend([ratio(&before), ratio(&last)]);
+        last = now;
     }
-    assert!(
-        ratios.iter().any(|ratio| (2.7..3.3).contains(ratio)),
-        "{ratios:?} instead of 3"
-    );
+    assert!(ratios.iter().any(fits), "{ratios:?} instead of 3");
     for container in &containers {
         container.delete_force().ok();
     }
