@@ -2,15 +2,17 @@
 
 use orlop_tests::call::Call;
 use orlop_tests::console::ConsoleSocket;
+use orlop_tests::patience::patient;
 use orlop_tests::{Bundle, Container, Fixture, cgroup, criu, skip, test_name};
 use serde_json::json;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Counts in a file of a tmpfs, ten times a second.
 const COUNT: &str = "i=0; while true; do i=$((i+1)); echo $i > /tmp/count; sleep 0.1; done";
@@ -343,6 +345,53 @@ fn memory_may_be_written_ahead() {
     let options = ["--parent-path", "../ahead"];
     criu.call(&one, "checkpoint", &options).run().ok();
     criu.call(&two, "restore", &["--detach"]).run().ok();
+    assert!(count(&two) >= before);
+    two.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn memory_goes_to_a_page_server() {
+    let fixture = Fixture::new(test_name!());
+    let criu = match Criu::new(&fixture) {
+        Ok(criu) => criu,
+        Err(reason) => skip!("{reason}"),
+    };
+    let bundle = counter(&fixture).written();
+    let (one, two) = (fixture.container(&bundle), fixture.container(&bundle));
+    started(&one);
+    fixture.track(&one);
+    std::thread::sleep(Duration::from_millis(500));
+    let before = count(&one);
+    fs::create_dir(&criu.images).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|free| free.local_addr())
+        .unwrap()
+        .port();
+    let mut server = Command::new("env")
+        .env("PATH", &criu.path)
+        .args(["criu", "page-server", "--images-dir"])
+        .arg(&criu.images)
+        .args(["--port", &port.to_string()])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // In the kernel's list, for a connection would be taken for the one that it waits for.
+    let listens = format!(":{port:04X} 00000000:0000 0A");
+    let end = Instant::now() + patient(Duration::from_secs(10));
+    while !fs::read_to_string("/proc/net/tcp")
+        .unwrap()
+        .contains(&listens)
+    {
+        assert!(Instant::now() < end, "criu's page server does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let address = format!("127.0.0.1:{port}");
+    let checkpoint = criu.call(&one, "checkpoint", &["--page-server", &address]);
+    checkpoint.run().ok();
+    assert!(server.wait().unwrap().success());
+    criu.call(&two, "restore", &["--detach"]).run().ok();
+    fixture.track(&two);
     assert!(count(&two) >= before);
     two.delete_force().ok();
     fixture.assert_clean();
