@@ -42,11 +42,10 @@ pub fn step(state: &mut State, op: Op) -> Step {
             let (mount, root) = (slots.get(mount)?, slots.get(root)?);
             attach(mount, root, image.str(target)?, strict)
         }
-        Op::BindAt { path, dir, name } => {
-            let (path, dir, name) = (image.str(path)?, slots.get(dir)?, image.str(name)?);
-            let mount = sys::open_tree(CWD, path, false, true)?;
-            sys::mkdirat(dir, name, 0o755).during(Part::Create)?;
-            sys::move_mount(mount, dir, name).during(Part::Attach)
+        Op::BindAt { path, name } => {
+            let (path, name) = (image.str(path)?, image.str(name)?);
+            sys::mkdirat(CWD, name, 0o755).during(Part::Create)?;
+            Ok(sys::mount(path, name, c"", sys::MS_BIND, c"")?)
         }
         Op::AttachRoot { root, at } => {
             Ok(sys::move_mount(slots.get(root)?, CWD, image.str(at)?)?)

@@ -66,6 +66,7 @@ pub const AT_EMPTY_PATH: usize = 0x1000;
 const AT_RECURSIVE: usize = 0x8000;
 const AT_SYMLINK_NOFOLLOW: usize = 0x100;
 const OPEN_TREE_CLONE: usize = 1;
+pub const MS_BIND: u64 = 0x1000;
 pub const S_IFMT: u32 = 0o170_000;
 pub const S_IFDIR: u32 = 0o040_000;
 pub const S_IFREG: u32 = 0o100_000;

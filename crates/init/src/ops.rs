@@ -220,12 +220,10 @@ ops! {
         /// Whether no component of the path may be a symbolic link.
         strict: bool,
     }
-    /// Binds a host directory at a new name in a directory that nobody else can change yet.
+    /// Binds a host directory at a new name in the working directory, which nobody else can change yet.
     21 BindAt {
         /// The host directory.
         path: Str,
-        /// Where it goes.
-        dir: Slot,
         /// One component; the directory is made.
         name: Str,
     }

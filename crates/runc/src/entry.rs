@@ -39,20 +39,23 @@ extern "C" fn main(count: libc::c_int, pointers: *const *const libc::c_char) -> 
 
 /// A closed standard descriptor would be given to the next file that is opened.
 fn fill_standard_descriptors() -> bool {
-    loop {
-        // SAFETY: the call takes a number and touches no memory.
-        if unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFD) } >= 0 && lower_are_open() {
-            return true;
-        }
+    while !all_are_open() {
         match rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()) {
             // It took the lowest free number; that is to stay.
             Ok(null) => std::mem::forget(null),
             Err(_) => return false,
         }
     }
+    true
 }
 
-fn lower_are_open() -> bool {
-    // SAFETY: the calls take a number and touch no memory.
-    (0..libc::STDERR_FILENO).all(|number| unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0)
+fn all_are_open() -> bool {
+    let mut standard = [0, 1, 2].map(|fd| libc::pollfd {
+        fd,
+        events: 0,
+        revents: 0,
+    });
+    // SAFETY: the pointer and the number are those of an array that outlives the call.
+    let done = unsafe { libc::poll(standard.as_mut_ptr(), standard.len() as libc::nfds_t, 0) };
+    done >= 0 && standard.iter().all(|fd| fd.revents & libc::POLLNVAL == 0)
 }

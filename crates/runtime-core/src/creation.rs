@@ -121,6 +121,7 @@ impl Making<'_> {
             &bundle.spec.oci_version,
             &bundle.path,
             rootfs,
+            host.uid,
         )?;
         state.annotations.clone_from(&bundle.spec.annotations);
         state.new_namespaces = plan.new_namespaces;

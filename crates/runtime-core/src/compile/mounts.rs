@@ -259,6 +259,7 @@ impl Compiler<'_> {
         };
         self.build.push(op);
         let dir = self.open_mounted(target)?;
+        self.build.push(Op::EnterDir { dir });
         let host = self.host;
         let v1 = host
             .cgroups
@@ -270,7 +271,7 @@ impl Compiler<'_> {
             let mount_name = mount_name.to_string_lossy();
             let path = self.build.str(&directory.to_string_lossy())?;
             let name = self.build.str(&mount_name)?;
-            self.build.push(Op::BindAt { path, dir, name });
+            self.build.push(Op::BindAt { path, name });
             for controller in mount_name.split(',').filter(|one| *one != mount_name) {
                 let path = self.build.str(&format!("/{controller}"))?;
                 let link = self.build.str(&mount_name)?;

@@ -115,6 +115,7 @@ impl State {
         oci_version: &str,
         bundle: &Path,
         rootfs: &Path,
+        owner: u32,
     ) -> Result<Self> {
         Ok(Self {
             version: VERSION,
@@ -124,7 +125,7 @@ impl State {
             rootfs: rootfs.to_owned(),
             created: rfc3339(SystemTime::now()),
             annotations: BTreeMap::new(),
-            owner: rustix::process::geteuid().as_raw(),
+            owner,
             phase: Phase::Creating,
             process: None,
             boot_id: boot_id()?.to_owned(),

@@ -32,6 +32,7 @@ fn state(name: &str) -> State {
         "1.2.0",
         Path::new("/bundle"),
         Path::new("/bundle/rootfs"),
+        0,
     )
     .unwrap()
 }
