@@ -40,7 +40,9 @@ pub fn open(state: &mut State, root: Slot, uid: u32, size: (u32, u32), bind: boo
     for standard in 0..3 {
         sys::dup_to(terminal, Fd(standard), false)?;
     }
-    Ok(state.control.send(Kind::Console, 0, Some(master))?)
+    state.control.send(Kind::Console, 0, Some(master))?;
+    // The caller sets its modes, or hands it on: before the program writes its first line.
+    Ok(state.control.wait_continue()?)
 }
 
 /// For the process that stays: a terminal hangs up when the leader of its session ends.

@@ -324,7 +324,7 @@ ops! {
     /// Makes standard input the controlling terminal of this session.
     53 ControllingTerminal {}
     /// Opens a terminal in the container, makes it standard input, output and error and
-    /// `/dev/console`, and sends its master to the caller.
+    /// `/dev/console`, sends its master to the caller, and waits until that has dealt with it.
     31 Console {
         /// The root file system.
         root: Slot,

@@ -10,7 +10,7 @@ pub enum Kind {
     Ready = 2,
     /// The process goes on under the pid in `value`; its pidfd comes along.
     Child = 3,
-    /// A terminal's master comes along.
+    /// A terminal's master comes along; the caller has to say that it is dealt with.
     Console = 4,
     /// The caller may run its hooks now.
     HookPoint = 5,

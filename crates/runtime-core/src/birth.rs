@@ -25,8 +25,8 @@ fn hand_on(
     match socket {
         Some(socket) => socket.send(master.as_fd(), MASTER_NAME)?,
         None => {
-            // Before the program writes its first line. What it writes may go into a file, and a
-            // terminal at the other end ends lines itself.
+            // What the program writes may go into a file, and a terminal at the other end ends lines
+            // itself.
             keep_line_ends(&master).context(|| "set the terminal's modes".to_owned())?;
             *kept = Some(master);
         }

@@ -250,6 +250,7 @@ impl Child {
                 }
                 (Kind::Console, Some(master)) if std::mem::take(&mut expected.console) => {
                     caller.console(master)?;
+                    send_continue(self.control.as_fd(), &[])?;
                 }
                 (Kind::NeedDevices, _) if std::mem::take(&mut expected.devices) => {
                     self.devices = Some(net_devices::move_all(&plan.net_devices, self.pid)?);
