@@ -9,7 +9,7 @@ pub(crate) fn describe() -> Vec<(&'static str, String)> {
         ("memory", memory()),
         (
             "kernel",
-            read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            version_of_two(&read("/proc/sys/kernel/osrelease")),
         ),
         ("load average at the end", load()),
         ("system", quoted(&read("/etc/os-release"), "PRETTY_NAME=")),
@@ -75,4 +75,10 @@ fn quoted(text: &str, key: &str) -> String {
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
+}
+
+/// `6.18.44-more` is 6.18.
+fn version_of_two(release: &str) -> String {
+    let parts: Vec<&str> = release.trim().split('.').take(2).collect();
+    parts.join(".")
 }
