@@ -436,6 +436,40 @@ fn a_container_with_a_user_namespace_comes_back() {
     fixture.assert_clean();
 }
 
+/// A link in the image that leads a mount to `x]:/etc` would make criu bind the host's `/etc`.
+#[test]
+fn rt_14_a_destination_can_not_choose_a_source() {
+    let fixture = Fixture::new(test_name!());
+    let criu = match Criu::new(&fixture) {
+        Ok(criu) => criu,
+        Err(reason) => skip!("{reason}"),
+    };
+    let volume = fixture.file("volume");
+    fs::create_dir(&volume).unwrap();
+    let bind =
+        json!({ "destination": "/data", "type": "bind", "source": volume, "options": ["bind"] });
+    let bundle = counter(&fixture).set("/mounts/-", bind);
+    let rootfs = bundle.rootfs();
+    fs::create_dir_all(rootfs.join("x]:/etc")).unwrap();
+    std::os::unix::fs::symlink("/x]:/etc", rootfs.join("data")).unwrap();
+    let bundle = bundle.written();
+    let container = fixture.container(&bundle);
+    started(&container);
+    fixture.track(&container);
+    let refused = "mounts: a mount at \"/x]:/etc\" can't be in a checkpoint";
+    let output = criu.call(&container, "checkpoint", &[]).run();
+    output.fails_naming(&[refused]);
+    assert_eq!(container.status(), "running");
+    container.delete_force().ok();
+
+    fs::create_dir_all(&criu.images).unwrap();
+    fs::write(criu.images.join("descriptors.json"), "[]").unwrap();
+    let other = fixture.container(&bundle);
+    let output = criu.call(&other, "restore", &["--detach"]).run();
+    output.fails_naming(&[refused]);
+    fixture.assert_clean();
+}
+
 #[test]
 fn what_fails_is_said_and_leaves_nothing() {
     let fixture = Fixture::new(test_name!());

@@ -64,6 +64,7 @@ pub(super) fn of_running(spec: &Spec, state: &State, process: ProcessId) -> Resu
     let mut all = Vec::new();
     for mount in spec.mounts.iter().filter(|mount| is_bind(mount)) {
         let key = resolved(&root, &mount.destination)?;
+        must_be_nameable(&key)?;
         all.push(external(key.clone(), key));
     }
     let linux = spec.linux.clone().unwrap_or_default();
@@ -98,6 +99,7 @@ pub(super) fn of_restored(spec: &Spec, state: &State, layout: &Layout) -> Result
     for mount in spec.mounts.iter().filter(|mount| is_bind(mount)) {
         let source = source(mount, &state.bundle);
         let key = resolved(&root, &mount.destination)?;
+        must_be_nameable(&key)?;
         all.push(external(key, source.to_string_lossy()));
     }
     let linux = spec.linux.clone().unwrap_or_default();
@@ -243,6 +245,18 @@ fn path_of(fd: &OwnedFd) -> Result<PathBuf> {
     std::fs::read_link(&link).context(|| format!("read {link}"))
 }
 
+/// criu makes one text of a mount's key and its source, `mnt[KEY]:SOURCE`, and takes that apart again: a link in the
+/// image must not lead to a name that ends the key early, and chooses the source by that.
+fn must_be_nameable(key: &str) -> Result<()> {
+    if key.contains(|one: char| matches!(one, ':' | ']') || one.is_control()) {
+        let message = format!(
+            "a mount at {key:?} can't be in a checkpoint: ':', ']' and control characters end its name"
+        );
+        return Err(Error::invalid("mounts", message));
+    }
+    Ok(())
+}
+
 /// Where a destination is once the links in the root file system are followed.
 fn resolved(root: &OwnedFd, destination: &str) -> Result<String> {
     let path = lexical(destination);
@@ -349,6 +363,16 @@ mod tests {
         assert_eq!(mount.kind, "tmpfs");
         assert!(mount.is_below("/mnt") && !mount.is_below("/mn"));
         assert!(Mounted::parse(b"").is_none() && Mounted::parse(b"1 2 3 - x").is_none());
+    }
+
+    #[test]
+    fn keys_have_nothing_that_ends_them() {
+        for wrong in ["/x]:/etc", "/a:b", "/a]", "/a\nb", "/\u{7f}"] {
+            assert!(must_be_nameable(wrong).is_err(), "{wrong:?}");
+        }
+        for right in ["/", "/data/a b", "/etc/[x", "/dätä"] {
+            assert!(must_be_nameable(right).is_ok(), "{right:?}");
+        }
     }
 
     #[test]
