@@ -1,6 +1,6 @@
 //! Cgroups that a container may manage itself.
 
-use orlop_tests::view::has_v1;
+use orlop_tests::view::{Cgroups, View, has_v1};
 use orlop_tests::{Fixture, cgroup, security, skip, test_name};
 use serde_json::json;
 use std::fs;
@@ -52,6 +52,39 @@ fn a_container_with_a_user_namespace_owns_its_cgroup_on_v2() {
             assert!(table().trim_end().ends_with("/own"), "{}", table());
         }
         container.delete_force().ok();
+    }
+    fixture.assert_clean();
+}
+
+/// With the host's `/sys`, as users without privilege have it, its cgroups come along; the kernel
+/// mounts no file system onto itself.
+#[test]
+fn its_own_cgroup_covers_that_of_the_hosts_sys() {
+    let view = View {
+        cgroups: Cgroups::V2,
+        linker: None,
+    };
+    let fixture = Fixture::new(test_name!()).viewed(&view);
+    for options in [json!(["ro", "nosuid"]), json!(["rw", "noexec"])] {
+        let sys = json!({ "destination": "/sys", "type": "bind", "source": "/sys",
+                          "options": ["rbind", "rw"] });
+        let mount = json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+                            "options": options });
+        let bundle =
+            security::config::without_mounts(fixture.bundle(), &["/sys/fs/cgroup", "/sys"])
+                .set("/linux/namespaces/-", json!({ "type": "cgroup" }))
+                .set("/mounts/-", sys)
+                .set("/mounts/-", mount)
+                .script("cat /sys/fs/cgroup/cgroup.procs | head -n 1; grep ' /sys/fs/cgroup ' /proc/mounts | tail -n 1");
+        let output = fixture.container(&bundle.written()).run().ok();
+        let (first, table) = output.stdout.split_once('\n').unwrap_or_default();
+        // What it sees is its own: nothing but itself.
+        assert_eq!(first, "1", "{output}");
+        for option in options.as_array().expect("a list") {
+            let option = option.as_str().unwrap_or_default();
+            let found = table.split([' ', ',']).any(|one| one == option);
+            assert!(found, "{option}: {output}");
+        }
     }
     fixture.assert_clean();
 }

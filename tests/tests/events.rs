@@ -20,6 +20,8 @@ fn started(fixture: &Fixture, script: &str, memory: u64) -> Container {
             json!({ "quota": 20_000, "period": 100_000 }),
         )
         .set("/linux/resources/pids", json!({ "limit": 77 }))
+        // Otherwise runc's mount of cgroup2 takes the host's own mount options away.
+        .set("/linux/namespaces/-", json!({ "type": "cgroup" }))
         .written();
     let container = fixture.container(&bundle);
     container.create().ok();

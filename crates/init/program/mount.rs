@@ -110,7 +110,18 @@ pub fn step(state: &mut State, op: Op) -> Step {
 /// that no path is looked up again.
 fn cover(target: Fd, source: &CStr, fstype: &CStr, flags: u64, data: &CStr) -> Step {
     sys::fchdir(target).during(Part::Kind)?;
-    Ok(sys::mount(source, c".", fstype, flags, data)?)
+    match sys::mount(source, c".", fstype, flags, data) {
+        // mount(2) puts no file system onto a mount of the same one, as where the host's /sys brought
+        // its cgroup2 along; a mount that was made elsewhere may be moved there.
+        Err(Errno::BUSY) if fstype == c"cgroup2" && data.is_empty() => {
+            // The flags for one mount have the same bits in both calls.
+            let attributes = flags & (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+            let mount = sys::new_filesystem(fstype, &[], attributes)?;
+            sys::move_mount(mount, target, c"").during(Part::Attach)?;
+            Ok(sys::close(mount)?)
+        }
+        other => Ok(other?),
+    }
 }
 
 /// Appends `mode=` in octal to a file system's options.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use orlop_cgroups::{Cgroup, Mode};
+use orlop_cgroups::{Cgroup, MemoryStats, Mode};
 
 use crate::annotations::{self, PIDFD_RECEIVER};
 use crate::birth::Birth;
@@ -337,14 +337,21 @@ impl Creation {
         Ok(terminal)
     }
 
-    /// A death without a word may have been the kernel's doing, for want of memory.
+    /// A death without a word may have been the kernel's doing, for want of memory. Where there is
+    /// none at all, init gets ENOMEM, and may not even be able to say so.
     fn explain(&self, error: Error) -> Error {
-        let Error::InitDied { .. } = error else {
-            return error;
+        let may_be_memory = match &error {
+            Error::InitDied { .. } => true,
+            Error::Step(step) => step.errno == libc::ENOMEM,
+            _ => false,
         };
+        if !may_be_memory {
+            return error;
+        }
         let stats = self.cgroup.as_ref().and_then(|cgroup| cgroup.stats().ok());
+        let is_short = |memory: &MemoryStats| memory.oom_kills > 0 || memory.memory.failures > 0;
         match stats {
-            Some(stats) if stats.memory.oom_kills > 0 => Error::OutOfMemory,
+            Some(stats) if is_short(&stats.memory) => Error::OutOfMemory,
             _ => error,
         }
     }
