@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use orlop::spec::{
     Capabilities, ConsoleSize, Cpu, Device, DeviceRule, Hook, Hooks, IdMapping, Linux, Memory,
-    Mount, Namespace, NamespaceKind, Personality, Pids, Process, Resources, Rlimit, Seccomp, Spec,
-    default_spec, rootless_spec,
+    Mount, Namespace, NamespaceKind, NetDevice, Personality, Pids, Process, Resources, Rlimit,
+    Seccomp, Spec, default_spec, rootless_spec,
 };
 use orlop::{Host, Options, Plan};
 use orlop_cgroups::Layout;
@@ -149,6 +149,14 @@ fn limited(resources: Resources) -> Spec {
         linux(spec).resources = Some(resources);
         linux(spec).cgroups_path = Some("/golden/limited".to_owned());
     })
+}
+
+/// A tree of the root, as the host names it, with what an earlier mount put there.
+fn bind_of_a_mount() -> Spec {
+    mounted(vec![
+        mount("tmpfs", "tmpfs", "/made", &[]),
+        mount("bind", "rootfs/made", "/again", &["rbind", "ro", "nosuid"]),
+    ])
 }
 
 const CASES: &[Case] = &[
@@ -344,6 +352,15 @@ const CASES: &[Case] = &[
             });
         })
     }),
+    case("bind-of-a-mount", v2, bind_of_a_mount),
+    case("bind-of-a-mount-v1", v1, bind_of_a_mount),
+    case("net-devices-v1", v1, || {
+        with(|spec| {
+            linux(spec).namespaces.push(new(NamespaceKind::Network));
+            let devices = &mut linux(spec).net_devices;
+            devices.insert("eth1".to_owned(), NetDevice::default());
+        })
+    }),
     case("hooks", v2, || {
         with(|spec| {
             spec.hooks = Some(Hooks {
@@ -484,6 +501,37 @@ fn plans_are_as_written() {
         }
     }
     assert!(different.is_empty(), "these plans changed: {different:?}");
+}
+
+/// The word that a cgroup of v1 is made comes unasked, and no answer can be told from it.
+#[test]
+fn nothing_is_asked_for_before_the_cgroup_is_made() {
+    let asking = [
+        "NeedMaps",
+        "NeedDevices",
+        "NeedScheduler",
+        "LendMount",
+        "Console",
+        "HookPoint",
+        "Ready",
+    ];
+    let mut seen = 0;
+    for case in CASES {
+        let text = plan_of(case).text().to_string();
+        let names = text.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            words.next()?.parse::<u32>().ok()?;
+            words.next()
+        });
+        let names: Vec<&str> = names.collect();
+        let Some(awaited) = names.iter().position(|name| *name == "AwaitCgroup") else {
+            continue;
+        };
+        let early = names[..awaited].iter().find(|name| asking.contains(name));
+        assert_eq!(early, None, "{}", case.name);
+        seen += 1;
+    }
+    assert!(seen > 3, "few Plans wait for a cgroup: {seen}");
 }
 
 #[test]

@@ -101,6 +101,7 @@ impl Compiler<'_> {
         if self.init_opens_mounts {
             self.tree_attributes(to, &tree);
         } else {
+            self.join_cgroup_before_asking()?;
             self.build.push(Op::LendMount { mount: to });
             self.build.plan.lent.push((to, tree));
         }

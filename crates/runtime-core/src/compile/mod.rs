@@ -200,6 +200,18 @@ impl Compiler<'_> {
         push_joins(&mut self.build, &directories)
     }
 
+    /// One answer is like the other: nothing may be asked for while the word that the cgroup is made,
+    /// for which nobody asks, may still be on its way.
+    fn join_cgroup_before_asking(&mut self) -> Result<()> {
+        if self.host.cgroups.mode() != Mode::V1 {
+            return Ok(());
+        }
+        let field = self.build.field();
+        self.join_cgroup()?;
+        self.build.at(field);
+        Ok(())
+    }
+
     fn session_keyring(&mut self) -> Result<()> {
         if self.options.no_new_keyring {
             return Ok(());
