@@ -1,7 +1,7 @@
 //! What may be mounted on and below `/proc` and `/sys`, and that they are what they seem.
 
 use orlop_tests::attacker::Swap;
-use orlop_tests::security::config::{bind, mount, without_mounts};
+use orlop_tests::security::config::{bind, mount, user_namespace, without_mounts};
 use orlop_tests::security::{self, race};
 use orlop_tests::{Bundle, Fixture, assert_safe, exposed, test_name};
 use serde_json::json;
@@ -171,6 +171,44 @@ fn rt_16_something_else_in_place_of_proc_is_refused() {
         .set("/linux/readonlyPaths", json!([]));
     allowed.extend(refusal(&fixture, bundle, "bind of /proc/tty"));
     assert_safe!(allowed.is_empty(), "mounted in place of /proc: {allowed:?}");
+    fixture.assert_clean();
+}
+
+/// What an earlier mount made in the root, bound where it may not be mounted itself.
+#[test]
+fn rt_16_an_earlier_mount_in_place_of_proc_is_refused() {
+    let fixture = security::fixture(test_name!());
+    let (plain, mapped): (Change, Change) = (
+        |bundle| bundle,
+        |bundle| user_namespace(bundle, 100_000, 65536),
+    );
+    for (what, change) in [("root", plain), ("a user namespace", mapped)] {
+        let bundle = without_mounts(fixture.bundle(), &["/proc"]);
+        let made = bundle.rootfs().join("mnt");
+        let bundle = mount(bundle, "tmpfs", "tmpfs", "/mnt", &[]);
+        let bundle = bind(bundle, &made, "/proc")
+            .set("/linux/maskedPaths", json!([]))
+            .set("/linux/readonlyPaths", json!([]));
+        let container = fixture.container(&change(bundle).written());
+        let output = container.run();
+        assert_safe!(!output.status.success(), "a tmpfs is /proc, in {what}");
+        output.fails_naming(&["/mnt", "is no procfs, and nothing else may cover /proc"]);
+    }
+    fixture.assert_clean();
+}
+
+type Change = fn(Bundle) -> Bundle;
+
+/// A whole procfs that an earlier mount made is one.
+#[test]
+fn rt_16_an_earlier_procfs_may_be_bound() {
+    let fixture = security::fixture(test_name!());
+    let bundle = without_mounts(fixture.bundle(), &["/proc"]);
+    let made = bundle.rootfs().join("mnt");
+    let bundle = mount(bundle, "proc", "proc", "/mnt", &[]);
+    let bundle = bind(bundle, &made, "/proc").args(&["cat", "/proc/sys/kernel/ostype"]);
+    let output = fixture.container(&bundle.written()).run().ok();
+    assert_eq!(output.stdout, "Linux\n");
     fixture.assert_clean();
 }
 

@@ -57,12 +57,15 @@ pub fn step(state: &mut State, op: Op) -> Step {
             }
             Ok(slots.set(to, tree)?)
         }
-        Op::CloneInside { to, root, path, recursive } => {
+        Op::CloneInside { to, root, path, recursive, procfs } => {
             let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
             let (root, path) = (slots.get(root)?, image.str(path)?);
             let source = sys::openat2(root, path, O_PATH, resolve).during(Part::Lookup)?;
             let tree = sys::open_tree(source, c"", recursive, true)?;
             sys::close(source)?;
+            if procfs {
+                must_be_procfs(tree)?;
+            }
             Ok(slots.set(to, tree)?)
         }
         Op::OpenNull { to } => Ok(slots.set(to, open_null()?)?),

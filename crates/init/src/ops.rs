@@ -159,6 +159,8 @@ ops! {
         path: Str,
         /// Whether mounts below come along.
         recursive: bool,
+        /// Whether it must be the root of a procfs: it is to cover `/proc`.
+        procfs: bool,
     }
     /// Lets the caller give a detached mount its attributes and id map, and waits for it.
     72 LendMount {

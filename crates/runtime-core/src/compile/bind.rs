@@ -97,6 +97,7 @@ impl Compiler<'_> {
             root: self.root,
             path,
             recursive: tree.recursive,
+            procfs: tree.procfs,
         });
         if self.init_opens_mounts {
             self.tree_attributes(to, &tree);

@@ -217,6 +217,9 @@ impl Plan {
             (Part::Kind, Op::MountFs { .. } | Op::Attach { .. }) => {
                 format!("the mount point is not allowed there: {why}")
             }
+            (Part::Kind, Op::OpenTree { .. } | Op::CloneInside { .. }) => {
+                "it is no procfs, and nothing else may cover /proc".to_owned()
+            }
             (Part::Kind, Op::Console { .. }) => {
                 "/dev/pts/ptmx is not a devpts multiplexer".to_owned()
             }
