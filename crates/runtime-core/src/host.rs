@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use orlop_cgroups::Layout;
 use rustix::fs::{Mode, OFlags, fstat, open};
 
-use crate::error::Result;
+use crate::error::{Context as _, Result};
+use crate::mountinfo::{Mount, mounts};
 use crate::resctrl;
 use crate::spec::{Process, Spec};
 use crate::sys;
@@ -29,7 +30,7 @@ pub struct Host {
     pub(crate) selinux: bool,
     /// Where the resctrl file system is mounted.
     pub(crate) resctrl: Option<PathBuf>,
-    /// Where procfs and sysfs are mounted, where that is asked for.
+    /// Where the whole of procfs or sysfs is mounted, where that is asked for.
     pub(crate) kernel_mounts: Vec<PathBuf>,
 }
 
@@ -43,7 +44,7 @@ impl Host {
             apparmor: apparmor_is_enabled(),
             selinux: selinux_is_enabled(),
             resctrl: resctrl::mount_point(),
-            kernel_mounts: kernel_mounts(),
+            kernel_mounts: kernel_mounts()?,
             ..Self::probe_kernel(Layout::probe()?)?
         })
     }
@@ -67,9 +68,9 @@ impl Host {
     }
 
     /// The same, with what has to be known of a host that is not pivoted from.
-    pub(crate) fn with_kernel_mounts(mut self) -> Self {
-        self.kernel_mounts = kernel_mounts();
-        self
+    pub(crate) fn probe_kernel_mounts(mut self) -> Result<Self> {
+        self.kernel_mounts = kernel_mounts()?;
+        Ok(self)
     }
 
     /// Asks the kernel only what decides about a process that enters a container: its cgroups are
@@ -142,6 +143,13 @@ impl Host {
         self
     }
 
+    /// The same host with the whole of procfs or sysfs mounted at these places.
+    #[must_use]
+    pub fn with_kernel_mounts<P: Into<PathBuf>>(mut self, at: impl IntoIterator<Item = P>) -> Self {
+        self.kernel_mounts = at.into_iter().map(Into::into).collect();
+        self
+    }
+
     pub(crate) fn has_capability(&self, capability: u32) -> bool {
         self.capabilities & 1 << capability != 0
     }
@@ -185,33 +193,21 @@ fn apparmor_is_enabled() -> bool {
         .is_ok_and(|enabled| enabled.starts_with(b"Y"))
 }
 
+/// Those that count for the kernel when a user namespace mounts another (`mount_namespaces(7)`): of
+/// a part, such as a single file, nobody gets the whole.
+fn kernel_mounts() -> Result<Vec<PathBuf>> {
+    let path = "/proc/self/mountinfo";
+    let table = std::fs::read(path).context(|| format!("read {path}"))?;
+    Ok(kernel_mounts_of(&table))
+}
+
+fn kernel_mounts_of(table: &[u8]) -> Vec<PathBuf> {
+    let counts = |mount: &Mount| mount.is_whole() && matches!(&*mount.kind, "proc" | "sysfs");
+    let mounts = mounts(table).filter(counts);
+    mounts.map(|mount| mount.point).collect()
+}
+
 /// The first user namespace maps every id to itself; no other one's first line says so.
-fn kernel_mounts() -> Vec<PathBuf> {
-    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mounts = mountinfo.lines().filter_map(|line| {
-        let (mount, filesystem) = line.split_once(" - ")?;
-        let kind = filesystem.split(' ').next()?;
-        let place = mount.split(' ').nth(4)?;
-        matches!(kind, "proc" | "sysfs").then(|| unescaped(place).into())
-    });
-    mounts.collect()
-}
-
-/// Blanks are escaped in mountinfo (`proc_pid_mountinfo(5)`).
-fn unescaped(place: &str) -> String {
-    let escapes = [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ];
-    escapes
-        .into_iter()
-        .fold(place.to_owned(), |place, (escape, meant)| {
-            place.replace(escape, meant)
-        })
-}
-
 fn in_user_namespace() -> bool {
     let mut map = [0; 128];
     let read = open(
@@ -239,4 +235,20 @@ fn owns_its_mounts() -> bool {
 /// See `user_namespaces(7)`: a namespace below can't allow it again.
 fn groups_are_fixed() -> bool {
     std::fs::read("/proc/self/setgroups").is_ok_and(|word| word.starts_with(b"deny"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_procfs_and_sysfs_are_found_whatever_is_beside_them() {
+        let table = b"21 1 0:20 / /sys rw - sysfs sysfs rw\n\
+            22 1 0:21 / /proc rw shared:3 master:4 - proc proc rw\n\
+            23 1 0:21 /cpuinfo /srv/cpuinfo rw - proc proc rw\n\
+            24 1 0:22 / /mnt/\xff rw - tmpfs tmpfs rw\n\
+            25 1 0:21 / /mnt/a\\040b rw - proc proc rw\n";
+        let found = kernel_mounts_of(table);
+        assert_eq!(found, ["/sys", "/proc", "/mnt/a b"].map(PathBuf::from));
+    }
 }

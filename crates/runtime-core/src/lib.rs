@@ -36,6 +36,7 @@ mod hooks;
 mod host;
 mod id;
 mod idmap;
+mod mountinfo;
 mod names;
 mod net_devices;
 mod netlink;

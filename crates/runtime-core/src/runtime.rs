@@ -124,7 +124,7 @@ impl Runtime {
         }
         let mut host = Host::probe_for(&bundle.spec)?;
         if options.no_pivot {
-            host = host.with_kernel_mounts();
+            host = host.probe_kernel_mounts()?;
         }
         let plan = compile(&bundle, &options, &host)?;
         if let Some(rootfs) = &plan.rootfs {

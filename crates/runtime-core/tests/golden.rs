@@ -216,6 +216,12 @@ const CASES: &[Case] = &[
         spec: bare,
     },
     Case {
+        name: "no-pivot-from-host-with-procfs",
+        host: || v2().with_kernel_mounts(["/sys", "/proc", "/srv/with blank/proc"]),
+        options: |options| options.no_pivot(true),
+        spec: bare,
+    },
+    Case {
         name: "no-new-keyring",
         host: v2,
         options: |options| options.no_new_keyring(true),

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::open_directory;
 use crate::error::{Context, Error, Result};
+use crate::mountinfo;
 use crate::process_id::ProcessId;
 use crate::spec::{Mount, Spec};
 use crate::state::State;
@@ -51,10 +52,7 @@ fn external(key: impl Into<String>, source: impl Into<String>) -> External {
 pub(super) fn of_running(spec: &Spec, state: &State, process: ProcessId) -> Result<Vec<External>> {
     let path = format!("/proc/{}/mountinfo", process.pid());
     let table = std::fs::read(&path).context(|| format!("read {path}"))?;
-    let mounted: Vec<_> = table
-        .split(|byte| *byte == b'\n')
-        .filter_map(Mounted::parse)
-        .collect();
+    let mounted: Vec<_> = mountinfo::mounts(&table).map(Mounted::from).collect();
     // Of a whole file system the root is mounted; hidden directories are such.
     let is_part = |path: &str| {
         let is_it = |mount: &&Mounted| mount.point == path && mount.root != "/";
@@ -183,7 +181,7 @@ fn lexical(destination: &str) -> PathBuf {
     crate::compile::clean(destination)
 }
 
-/// A line of `mountinfo` (`proc_pid_mountinfo(5)`).
+/// A mount, as criu and the specification write its paths: as text.
 #[derive(Debug)]
 struct Mounted {
     root: String,
@@ -191,43 +189,20 @@ struct Mounted {
     kind: String,
 }
 
-impl Mounted {
-    fn parse(line: &[u8]) -> Option<Self> {
-        let line = String::from_utf8_lossy(line);
-        let (mount, file_system) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(3);
-        Some(Self {
-            root: unescaped(fields.next()?),
-            point: unescaped(fields.next()?),
-            kind: file_system.split(' ').next()?.to_owned(),
-        })
-    }
-
-    fn is_below(&self, target: &str) -> bool {
-        Path::new(&self.point).starts_with(target)
+impl From<mountinfo::Mount> for Mounted {
+    fn from(mount: mountinfo::Mount) -> Self {
+        Self {
+            root: mount.root.to_string_lossy().into_owned(),
+            point: mount.point.to_string_lossy().into_owned(),
+            kind: mount.kind,
+        }
     }
 }
 
-/// The kernel writes `\040` for a blank, and others so.
-fn unescaped(field: &str) -> String {
-    let mut parts = field.split('\\');
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let code = part
-            .get(..3)
-            .and_then(|code| u8::from_str_radix(code, 8).ok());
-        match code {
-            Some(code) => {
-                plain.push(code.into());
-                plain.push_str(&part[3..]);
-            }
-            None => {
-                plain.push('\\');
-                plain.push_str(part);
-            }
-        }
+impl Mounted {
+    fn is_below(&self, target: &str) -> bool {
+        Path::new(&self.point).starts_with(target)
     }
-    plain
 }
 
 fn open_in(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
@@ -355,14 +330,10 @@ mod tests {
     use crate::state::testing::Scratch;
 
     #[test]
-    fn lines_of_mountinfo_are_read() {
-        let line = b"29 22 0:26 /a\\040b /mnt/c\\134d rw,nosuid shared:4 - tmpfs none rw";
-        let mount = Mounted::parse(line).unwrap();
-        assert_eq!(mount.root, "/a b");
-        assert_eq!(mount.point, "/mnt/c\\d");
-        assert_eq!(mount.kind, "tmpfs");
+    fn a_mount_is_below_by_whole_names() {
+        let line = b"29 22 0:26 / /mnt/c rw shared:4 - tmpfs none rw";
+        let mount = Mounted::from(mountinfo::mounts(line).next().unwrap());
         assert!(mount.is_below("/mnt") && !mount.is_below("/mn"));
-        assert!(Mounted::parse(b"").is_none() && Mounted::parse(b"1 2 3 - x").is_none());
     }
 
     #[test]

@@ -285,7 +285,12 @@ impl Compiler<'_> {
             // Below the new root the host's tree goes on. Who sees a whole procfs or sysfs anywhere
             // may mount another (mount_namespaces(7)), without what is masked of the container's.
             for path in self.host.kernel_mounts.iter().rev() {
-                let path = self.build.str(&path.to_string_lossy())?;
+                let Some(path) = path.to_str() else {
+                    let path = path.display();
+                    let message = format!("{path}, where procfs or sysfs is mounted, is no UTF-8");
+                    return Err(Error::invalid("--no-pivot", message));
+                };
+                let path = self.build.str(path)?;
                 self.build.push(Op::Conceal { path });
             }
         }
