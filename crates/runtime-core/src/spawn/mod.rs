@@ -9,15 +9,23 @@
 //!   │◀──────────────────────── NeedMaps ───│   only with a new user namespace
 //!   │ Continue ───────────────────────────▶│
 //!   │◀──────────────── Child(pid, pidfd) ──│   only where the process had to fork
+//!   │◀───────────────────── NeedDevices ───│   only with network devices to move in
+//!   │ Continue ───────────────────────────▶│
+//!   │◀──────────────── Mount(slot, mount) ─│   once for each bind of what was mounted before
+//!   │ Continue ───────────────────────────▶│
 //!   │◀───────────────────── Console(fd) ───│   only with a terminal
+//!   │ Continue ───────────────────────────▶│
 //!   │◀────────────────────── HookPoint ────│   only with hooks at creation
 //!   │ Continue(state) ────────────────────▶│
+//!   │◀─────────────────── NeedScheduler ───│   only where a fork lost the scheduling policy
+//!   │ Continue ───────────────────────────▶│
 //!   │◀────────────────────────── Ready ────│   unless nothing has to be recorded
 //!   │ Continue ───────────────────────────▶│
 //!   │◀─────────────────── end of stream ───│   the program runs; or Failed(operation, errno)
 //! ```
 
 mod channel;
+mod expected;
 #[cfg(feature = "systemd")]
 mod holder;
 mod in_order;
@@ -38,9 +46,10 @@ use crate::idmap;
 use crate::net_devices;
 use crate::plan::{Plan, RaisedLimit};
 use crate::poll::{poll_closely, poll_until};
-use crate::seccomp::{self, Filter};
+use crate::seccomp::Filter;
 use crate::sys::{self, Birth, clone_init};
 use channel::Channel;
+use expected::Expected;
 use in_order::InOrder;
 
 pub(crate) use channel::{Message, receive, send_continue};
@@ -138,28 +147,6 @@ fn raise_limit(pid: i32, limit: RaisedLimit) -> Result<()> {
 /// What takes a filter's listener, by its number in the process.
 pub(crate) type TakeListener<'a> = dyn FnMut(i32) -> Result<()> + 'a;
 
-/// What init may still say: each only where the Plan has it, and once.
-struct Expected {
-    child: bool,
-    console: bool,
-    devices: bool,
-    listener: bool,
-    /// Whether the end of the stream is the program's start.
-    started: bool,
-}
-
-impl Expected {
-    fn of(plan: &Plan) -> Self {
-        Self {
-            child: plan.forks(),
-            console: plan.has(|op| matches!(op, Op::Console { .. })),
-            devices: !plan.net_devices.is_empty(),
-            listener: plan.seccomp.as_ref().is_some_and(seccomp::notifies),
-            started: false,
-        }
-    }
-}
-
 impl Child {
     /// Gives birth to init. What it does first needs nothing of the caller, who has to
     /// [`instruct`](Self::instruct) it next.
@@ -256,11 +243,11 @@ impl Child {
                     self.devices = Some(net_devices::move_all(&plan.net_devices, self.pid)?);
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::Mount, Some(mount)) => {
+                (Kind::Mount, Some(mount)) if expected.take_lent(record.value) => {
                     dress_lent(plan, record.value, mount.as_fd())?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::NeedScheduler, _) => {
+                (Kind::NeedScheduler, _) if std::mem::take(&mut expected.scheduler) => {
                     self.schedule(plan)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
@@ -268,11 +255,11 @@ impl Child {
                     caller.seccomp_listener(self, record.value)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::NeedMaps, _) => {
+                (Kind::NeedMaps, _) if std::mem::take(&mut expected.maps) => {
                     self.write_maps(plan)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::HookPoint, _) => {
+                (Kind::HookPoint, _) if std::mem::take(&mut expected.hook_point) => {
                     let state = caller.hook_point(self)?;
                     send_continue(self.control.as_fd(), &state)?;
                 }
