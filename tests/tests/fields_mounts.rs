@@ -374,3 +374,60 @@ fn a_mount_is_changed_in_place() {
     assert!(lines[1].starts_with("/mnt ro,noexec"), "{output}");
     assert_eq!(lines[2], "128", "{output}");
 }
+
+/// A bundle whose `/mnt` is a tmpfs, which is bound again at `/home` by the name that the host has for
+/// it.
+fn bound_again(bundle: Bundle, options: &[&str]) -> Bundle {
+    let made = bundle.rootfs().join("mnt");
+    bundle
+        .set(
+            "/mounts/-",
+            json!({ "destination": "/mnt", "type": "tmpfs", "source": "tmpfs" }),
+        )
+        .set("/mounts/-", bind(&made, "/home", options))
+}
+
+/// As text: whether what is written to the one is in the other, and its options.
+const USE_BOTH: &str =
+    "echo seen > /mnt/file; cat /home/file; touch /home/x 2>/dev/null || echo refused;
+    grep ' /home ' /proc/self/mountinfo | cut -d' ' -f6";
+
+#[test]
+fn what_an_earlier_mount_put_there_is_bound() {
+    let fixture = Fixture::new(test_name!());
+    for mapped in [false, true] {
+        for (options, said) in [
+            (&["rbind"][..], "seen\nrw"),
+            (&["rbind", "nosuid", "noexec"], "seen\nrw,nosuid,noexec"),
+            (&["bind", "ro", "nodev"], "seen\nrefused\nro,nodev"),
+            (&["rbind", "rro"], "seen\nrefused\nro"),
+        ] {
+            let mut bundle = bound_again(fixture.bundle(), options);
+            if mapped {
+                bundle = in_user_namespace(bundle);
+            }
+            let in_image = bundle.rootfs().join("mnt/file");
+            let container = fixture.container(&bundle.script(USE_BOTH).written());
+            let output = container.run().ok().stdout;
+            assert!(output.starts_with(said), "{options:?} {mapped}: {output}");
+            // Nothing of it is in the image.
+            assert!(!in_image.exists(), "{options:?} {mapped}");
+        }
+    }
+    fixture.assert_clean();
+}
+
+#[test]
+fn what_an_earlier_mount_put_there_has_ids_of_its_own() {
+    if !has_idmapped_tmpfs() {
+        skip!("this kernel has no id-mapped tmpfs");
+    }
+    let fixture = Fixture::new(test_name!());
+    let mut bundle = bound_again(fixture.bundle(), &["rbind"]);
+    let last = bundle.config["mounts"].as_array().expect("mounts").len() - 1;
+    for (field, first) in [("uidMappings", 1000), ("gidMappings", 2000)] {
+        bundle = bundle.set(&format!("/mounts/{last}/{field}"), map(0, first, 10));
+    }
+    let script = "touch /mnt/file; stat -c %u:%g /mnt/file /home/file";
+    assert_eq!(printed(&fixture, bundle, script), "0:0\n1000:2000\n");
+}

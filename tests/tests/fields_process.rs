@@ -57,6 +57,27 @@ fn the_scheduler_is_set_for_init_and_for_exec() {
     fixture.assert_clean();
 }
 
+/// A fork loses both, and the program that entered has no right to set them again.
+#[test]
+fn what_a_fork_loses_of_the_scheduler_is_set_for_exec() {
+    let fixture = Fixture::new(test_name!());
+    let deadline = json!({
+        "policy": "SCHED_DEADLINE", "runtime": 2_000_000, "deadline": 50_000_000, "period": 50_000_000
+    });
+    let reset =
+        json!({ "policy": "SCHED_BATCH", "nice": 5, "flags": ["SCHED_FLAG_RESET_ON_FORK"] });
+    for (scheduler, policy) in [(deadline, 6), (reset, 3)] {
+        let bundle = fixture.bundle().set("/process/scheduler", scheduler);
+        let container = sleeping(&fixture, bundle);
+        assert_eq!(stat(container.pid(), POLICY), policy);
+        // No shell between: its children have what a fork leaves them.
+        let inside = container.exec(&["cut", "-d ", "-f41", "/proc/self/stat"]);
+        assert_eq!(inside.ok().stdout, format!("{policy}\n"));
+        container.delete_force().ok();
+    }
+    fixture.assert_clean();
+}
+
 #[test]
 fn a_scheduler_that_the_kernel_refuses_is_named() {
     let fixture = Fixture::new(test_name!());
