@@ -74,6 +74,12 @@ fn full(fixture: &Fixture) -> Bundle {
             }),
         )
         .set(
+            "/mounts/-",
+            json!({
+                "destination": "/home", "type": "bind", "source": "rootfs/tmp", "options": ["ro"]
+            }),
+        )
+        .set(
             "/linux/devices",
             json!([
                 { "path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o666 }
