@@ -1,7 +1,7 @@
 //! Writes below `/proc`: that they reach the file they are meant for, and no setting of the
 //! host's.
 
-use orlop_tests::security::config::{without_mounts, without_namespace};
+use orlop_tests::security::config::{user_namespace, without_mounts, without_namespace};
 use orlop_tests::security::{self, container_by, started_by};
 use orlop_tests::{Bundle, Fixture, assert_safe, locate, skip, test_name};
 use serde_json::json;
@@ -331,5 +331,59 @@ fn rt_25_a_sysctls_value_is_one_value() {
     }
     let after = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
     assert_safe!(after == host, "the host's core_pattern has changed");
+    fixture.assert_clean();
+}
+
+/// Who sees a whole procfs anywhere in its mount namespace may mount another, with nothing masked
+/// (`mount_too_revealing` of the kernel): below a root that was not pivoted to, the host's goes on.
+#[test]
+fn rt_16_no_pivot_leaves_no_other_procfs_in_reach() {
+    let fixture = security::fixture(test_name!());
+    let script = "unshare -U -r -m true && echo may unshare;
+        unshare -U -r -m -p -f sh -c 'mount -t proc proc /mnt 2>/dev/null && echo a new procfs';
+        unshare -U -r -n -m sh -c 'mount -t sysfs sysfs /mnt 2>/dev/null && echo a new sysfs'; true";
+    for mapped in [false, true] {
+        let masked = json!(["/proc/kcore", "/sys/firmware"]);
+        let mut bundle = fixture
+            .bundle()
+            // Root of the container could not map itself without CAP_SETFCAP.
+            .set("/process/user", json!({ "uid": 1000, "gid": 1000 }))
+            .set("/linux/maskedPaths", masked);
+        if mapped {
+            bundle = user_namespace(bundle, 100_000, 65536);
+        }
+        let bundle = bundle.script(script).written();
+        for options in [&[][..], &["--no-pivot"]] {
+            let output = fixture.container(&bundle).call_with("run", options).run();
+            assert_safe!(
+                output.stdout == "may unshare\n",
+                "{options:?}, mapped {mapped}: {output}"
+            );
+        }
+    }
+    fixture.assert_clean();
+}
+
+/// A part of procfs, such as a file that is bound, is no whole one, and nothing that a file system
+/// could be mounted on.
+#[test]
+fn rt_16_no_pivot_on_a_host_with_a_file_of_procfs_bound() {
+    let fixture = security::fixture(test_name!());
+    let file = fixture.file("version");
+    fs::write(&file, "").unwrap();
+    let target = file.display();
+    let script = format!("mount --bind /proc/version {target} && exec \"$@\"");
+    let script = format!("exec unshare -m --propagation private sh -c '{script}' sh \"$@\"");
+    let runtime = started_by(&fixture, &script);
+    for mapped in [false, true] {
+        let mut bundle = fixture.bundle().script("echo ran");
+        if mapped {
+            bundle = user_namespace(bundle, 100_000, 65536);
+        }
+        let name = format!("part-{mapped}");
+        let container = container_by(&fixture, &runtime, &bundle.written(), &name);
+        let output = container.call_with("run", &["--no-pivot"]).run().ok();
+        assert_eq!(output.stdout, "ran\n");
+    }
     fixture.assert_clean();
 }
