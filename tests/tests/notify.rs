@@ -226,3 +226,36 @@ fn sockets_reach_the_program_if_they_are_meant_for_this_process() {
     }
     fixture.assert_clean();
 }
+
+#[test]
+fn what_a_container_leaves_beside_the_socket_does_not_keep_it_from_being_deleted() {
+    let fixture = Fixture::new(test_name!());
+    let manager = Manager::new(&fixture);
+    let script = "mount -o remount,bind,rw /run/notify && cd /run/notify && rm -f notify.sock
+        mkdir -p notify.sock/a && touch notify.sock/a/b && ln -s / c && touch /left; sleep 60";
+    let mut bundle = fixture
+        .bundle()
+        .script(script)
+        .set("/root/readonly", json!(false));
+    for set in ["bounding", "effective", "permitted"] {
+        bundle = bundle.set(
+            &format!("/process/capabilities/{set}"),
+            json!(["CAP_SYS_ADMIN"]),
+        );
+    }
+    let bundle = bundle.written();
+    let container = fixture.container(&bundle);
+    let create = container.call("create");
+    create.env("NOTIFY_SOCKET", &manager.path).run().ok();
+    fixture.track(&container);
+    container.start().ok();
+    let left = PathBuf::from(format!("/proc/{}/root/left", container.pid()));
+    let end = Instant::now() + patient(LIMIT);
+    while !left.exists() {
+        assert!(Instant::now() < end, "it could not write there");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    container.delete_force().ok();
+    drop(manager);
+    fixture.assert_clean();
+}

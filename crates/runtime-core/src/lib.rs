@@ -22,6 +22,7 @@ mod compile;
 mod console_socket;
 mod container;
 mod creation;
+mod emptying;
 mod error;
 mod exec;
 #[cfg(feature = "failpoints")]

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, chmodat, mkdirat, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, chmodat, fstat, mkdirat, openat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::bundle::Bundle;
 use crate::console_socket::connect_by_path;
+use crate::emptying;
 use crate::error::{Context, Error, Result};
 use crate::poll::poll_until;
 use crate::spec::{Mount, NamespaceKind};
@@ -93,19 +94,15 @@ pub(crate) fn make_directory(container: BorrowedFd<'_>) -> Result<()> {
         .context(|| "make the directory for NOTIFY_SOCKET".to_owned())
 }
 
-/// Removes the directory and what is in it; nothing, if it is not there.
+/// Removes the directory and what is in it; nothing, if it is not there. The container sees it
+/// read-only, but one that may mount can change that.
 pub(crate) fn remove_directory(container: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    let socket = format!("{DIRECTORY}/{SOCKET}");
-    for (path, flags) in [
-        (socket.as_str(), AtFlags::empty()),
-        (DIRECTORY, AtFlags::REMOVEDIR),
-    ] {
-        match unlinkat(container, path, flags) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno),
-        }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(container, DIRECTORY, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        directory => emptying::empty(directory?.as_fd())?,
     }
-    Ok(())
+    unlinkat(container, DIRECTORY, AtFlags::REMOVEDIR)
 }
 
 /// Whoever waits for word that a container's program is ready.
@@ -245,13 +242,15 @@ fn bind_in(directory: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd());
     let socket = new_socket()?;
     bind(&socket, &SocketAddrUnix::new(path.as_str())?)?;
-    // The program may be any user.
-    chmodat(
-        CWD,
-        path.as_str(),
-        Mode::from_raw_mode(0o777),
-        AtFlags::empty(),
-    )?;
+    // The program may be any user. What has the name by now may be another's link.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let bound = openat(directory, SOCKET, flags, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&bound)?.st_mode) != FileType::Socket {
+        return Err(Errno::NOTSOCK);
+    }
+    let path = format!("/proc/self/fd/{}", bound.as_raw_fd());
+    let mode = Mode::from_raw_mode(0o777);
+    chmodat(CWD, path.as_str(), mode, AtFlags::empty())?;
     Ok(socket)
 }
 

@@ -335,7 +335,7 @@ impl LockedDir {
     /// be done again.
     ///
     /// # Errors
-    /// When there is a directory in it, which no version of this program makes.
+    /// When there is a directory in it other than `notify`: no version of this program makes one.
     pub(crate) fn remove(self) -> Result<()> {
         for name in [gate::NAME, CONFIG, PLACE, STATE] {
             match unlinkat(&self.dir, name, AtFlags::empty()) {
@@ -356,7 +356,7 @@ impl LockedDir {
         unlinkat(self.root.as_fd(), self.id.as_str(), AtFlags::REMOVEDIR)
     }
 
-    /// Removes all files: what killed processes left.
+    /// Removes all files, and the directory that the container saw: what killed processes left.
     pub(super) fn sweep(&self) -> Result<()> {
         notify::remove_directory(self.dir.as_fd())
             .map_err(|errno| self.not_removed(Path::new(notify::DIRECTORY), errno))?;

@@ -7,6 +7,7 @@
 //!     cgroup.json     of that what finds the container's processes, should state.json be damaged
 //!     config.json     the container's Spec, as it was given
 //!     gate            the socket at which a created container waits
+//!     notify/         with NOTIFY_SOCKET: what the container sees at /run/notify, with its socket
 //! ```
 //!
 //! A directory without `state.json` whose lock is free is what a `create` left that was killed

@@ -65,3 +65,18 @@ fn what_has_no_readable_state_can_be_removed() {
         assert!(matches!(root.container(&id("x")), Err(Error::NotFound(_))));
     }
 }
+
+#[test]
+fn what_a_container_left_in_its_notify_directory_goes_too() {
+    let scratch = Scratch::new();
+    let root = root(&scratch);
+    let dir = make(&root, "x");
+    crate::notify::make_directory(dir.as_fd()).unwrap();
+    let notify = dir.path().join("notify");
+    fs::create_dir_all(notify.join("notify.sock/deeper")).unwrap();
+    fs::write(notify.join("notify.sock/deeper/file"), "").unwrap();
+    symlink(scratch.path(), notify.join("link")).unwrap();
+    dir.remove().unwrap();
+    assert!(root.list().unwrap().is_empty());
+    assert!(!notify.exists() && scratch.path().exists());
+}
