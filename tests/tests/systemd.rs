@@ -160,19 +160,20 @@ fn a_damaged_record_does_not_hide_the_unit() {
         skip!("systemd does not run on this host");
     }
     let fixture = Fixture::new(test_name!());
-    let damaged: [&[&str]; 3] = [
-        &["state.json"],
-        &["state.json", "config.json"],
-        &["state.json", "config.json", "cgroup.json"],
+    // Without any of them there is only the name that it has by default.
+    let damaged: [(&[&str], bool); 5] = [
+        (&["state.json"], true),
+        (&["state.json", "config.json"], true),
+        (&["state.json", "cgroup.json"], true),
+        (&["state.json", "cgroup.json"], false),
+        (&["state.json", "config.json", "cgroup.json"], false),
     ];
-    for files in damaged {
-        // Without any of them there is only the name that it has by default.
-        let (path, unit) = match files.len() {
-            3 => (String::new(), None),
-            _ => {
-                let (path, unit) = scope(&fixture, "damaged");
-                (path, Some(unit))
-            }
+    for (files, named) in damaged {
+        let (path, unit) = if named {
+            let (path, unit) = scope(&fixture, "damaged");
+            (path, Some(unit))
+        } else {
+            (String::new(), None)
         };
         let mut bundle = sleeper(&fixture);
         if !path.is_empty() {

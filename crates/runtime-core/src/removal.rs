@@ -70,11 +70,7 @@ fn clear_without_record(dir: &LockedDir) -> Result<()> {
     match dir.place() {
         Some(place) if place.is_of_this_boot()? => clear_place(&place),
         Some(_) => Ok(()),
-        // The configuration may still tell where it is.
-        None => match cgroup_of_config(dir) {
-            Some(cgroup) => clear(&cgroup),
-            None => clear_usual(dir),
-        },
+        None => clear_configured(dir),
     }
 }
 
@@ -86,13 +82,40 @@ fn clear_place(place: &Place) -> Result<()> {
     }
 }
 
-fn cgroup_of_config(dir: &ContainerDir) -> Option<Cgroup> {
-    let spec = Spec::from_slice(&dir.load_config().ok()?).ok()?;
-    let host = Host::probe().ok()?;
+/// As the container's configuration still tells where it is; what is not said there is looked for
+/// where it usually is.
+fn clear_configured(dir: &LockedDir) -> Result<()> {
+    let config = dir.load_config().ok();
+    let spec = config.and_then(|config| Spec::from_slice(&config).ok());
+    let (Some(spec), Ok(host)) = (spec, Host::probe()) else {
+        return clear_usual(dir);
+    };
+    let linux = spec.linux.as_ref();
+    let asked = linux.and_then(|linux| linux.cgroups_path.as_deref());
+    let asked = asked.unwrap_or_default();
+    if !asked.starts_with('/') && asked.contains(':') {
+        return match unit::named(asked, &host.cgroups) {
+            Some((unit, cgroup)) => unit::end(&unit, &cgroup, true),
+            None => Ok(()),
+        };
+    }
+    match cgroup_of_config(dir, &spec, &host) {
+        Some(cgroup) if exists(&cgroup) => clear(&cgroup),
+        // The path that was asked for is no unit's, and nothing else is the container's.
+        Some(_) if !asked.is_empty() => Ok(()),
+        _ => clear_usual(dir),
+    }
+}
+
+fn cgroup_of_config(dir: &ContainerDir, spec: &Spec, host: &Host) -> Option<Cgroup> {
     let options = Options::new("/").id(dir.id().clone());
-    let plan = Plan::compile(&spec, &options, &host).ok()?;
+    let plan = Plan::compile(spec, &options, host).ok()?;
     let path = plan.cgroup?.path;
     Some(Cgroup::open(&Cgroup::plan_paths(&host.cgroups, &path)))
+}
+
+fn exists(cgroup: &Cgroup) -> bool {
+    cgroup.record().iter().any(|place| place.path.exists())
 }
 
 /// The cgroup that a container of this id has where its configuration names none, if what is there

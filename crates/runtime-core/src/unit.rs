@@ -28,9 +28,11 @@ pub(crate) use crate::spawn::Holder;
 #[cfg(feature = "systemd")]
 pub(crate) use orlop_cgroups::systemd::Property;
 #[cfg(feature = "systemd")]
-pub(crate) use with_systemd::{Prepared, end, is_anothers, prepare, update, usual};
+pub(crate) use with_systemd::{Prepared, end, is_anothers, named, prepare, update, usual};
 #[cfg(not(feature = "systemd"))]
-pub(crate) use without::{Holder, Prepared, Property, end, is_anothers, prepare, update, usual};
+pub(crate) use without::{
+    Holder, Prepared, Property, end, is_anothers, named, prepare, update, usual,
+};
 
 impl Prepared {
     /// The Plan for a process that joins the unit's directories, which only its manager knows.
@@ -217,8 +219,13 @@ mod with_systemd {
 
     /// The unit that a container of this id has where its configuration names none, if it runs.
     pub(crate) fn usual(id: &ContainerId, layout: &Layout) -> Option<(UnitRecord, Cgroup)> {
+        named(&compile::usual_unit(id), layout)
+    }
+
+    /// The unit of a `cgroupsPath`, if it runs.
+    pub(crate) fn named(path: &str, layout: &Layout) -> Option<(UnitRecord, Cgroup)> {
         let of_user = !rustix::process::geteuid().is_root();
-        let unit = UnitPath::parse(&compile::usual_unit(id), of_user).ok()?;
+        let unit = UnitPath::parse(path, of_user).ok()?;
         let mut manager = connect(of_user).ok()?;
         let invocation = manager.invocation(unit.name()).ok()??;
         let record = UnitRecord {
@@ -300,6 +307,10 @@ mod without {
     }
 
     pub(crate) fn usual(_: &ContainerId, _: &Layout) -> Option<(UnitRecord, Cgroup)> {
+        None
+    }
+
+    pub(crate) fn named(_: &str, _: &Layout) -> Option<(UnitRecord, Cgroup)> {
         None
     }
 }
