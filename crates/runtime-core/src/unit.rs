@@ -198,14 +198,22 @@ mod with_systemd {
 
     /// Ends the unit and removes its cgroup, with all that is in it, unless it is another's by now.
     /// With `kill` its processes are killed first: systemd asks them kindly.
+    ///
+    /// # Errors
+    /// Why the manager can't say whose the unit is by now, when processes are in its cgroup.
     pub(crate) fn end(record: &UnitRecord, cgroup: &Cgroup, kill: bool) -> Result<()> {
-        // Where the manager can't be asked, it makes no units either, and finds out by itself.
         let asked = connect(record.of_user).and_then(|mut manager| {
             let (standing, own) = look(&mut manager, record)?;
             Ok((manager, standing, own))
         });
-        if matches!(asked, Ok((_, Standing::Another, _))) {
-            return Ok(());
+        match &asked {
+            Ok((_, Standing::Another, _)) => return Ok(()),
+            // What ran is known, what runs is not: it may be another's.
+            Err(_) if record.invocation.is_some() && !cgroup.processes()?.is_empty() => {
+                return asked.map(drop);
+            }
+            // Of an empty one the manager, where there is one, finds out by itself.
+            _ => {}
         }
         if kill {
             cgroup.kill_all(orlop_cgroups::Signal::KILL)?;
@@ -234,6 +242,46 @@ mod with_systemd {
             invocation: Some(invocation.to_string()),
         };
         Some((record, Cgroup::open(&manager.locate(layout, &unit).ok()?)))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use orlop_cgroups::{CgroupPath, Signal};
+
+        use super::*;
+        use crate::host::Host;
+
+        #[test]
+        fn processes_of_which_the_manager_can_t_say_whose_they_are_stay() {
+            if !rustix::process::geteuid().is_root() {
+                return;
+            }
+            let host = Host::probe().unwrap();
+            let path = format!("/orlop-test-unit-{}", std::process::id());
+            let path = CgroupPath::new(&path).unwrap();
+            let cgroup = Cgroup::create(&host.cgroups, &path, &Limits::default()).unwrap();
+            let holder = Holder::new().unwrap();
+            cgroup.add_process(holder.pid()).unwrap();
+            let lost = |invocation: Option<&str>| UnitRecord {
+                // Of this name no manager knows anything.
+                name: String::new(),
+                of_user: false,
+                invocation: invocation.map(str::to_owned),
+            };
+            let known = lost(Some("0123456789abcdef0123456789abcdef"));
+            let refused = end(&known, &cgroup, true);
+            let left = cgroup.processes();
+            // Killed before it could say which it is, its maker has left what it made.
+            let ended = end(&lost(None), &cgroup, true);
+            let _ = cgroup.kill_all(Signal::KILL);
+            drop(holder);
+            assert!(refused.is_err());
+            assert_eq!(left.unwrap().len(), 1);
+            ended.unwrap();
+            let empty = Cgroup::create(&host.cgroups, &path, &Limits::default()).unwrap();
+            end(&known, &empty, true).unwrap();
+            assert!(empty.record().iter().all(|place| !place.path.exists()));
+        }
     }
 }
 
