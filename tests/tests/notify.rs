@@ -259,3 +259,32 @@ fn what_a_container_leaves_beside_the_socket_does_not_keep_it_from_being_deleted
     drop(manager);
     fixture.assert_clean();
 }
+
+#[test]
+fn of_two_starts_the_one_that_loses_leaves_the_others_socket_alone() {
+    let fixture = Fixture::new(test_name!());
+    let manager = Manager::new(&fixture);
+    let container = fixture.container(&sleeper(&fixture).written());
+    let create = container.call("create");
+    create.env("NOTIFY_SOCKET", &manager.path).run().ok();
+    fixture.track(&container);
+    let pid = container.pid();
+    let runtime = orlop::Runtime::open(fixture.runtime().root()).unwrap();
+    let load = || runtime.load(&container.id().parse().unwrap()).unwrap();
+    let (mut winner, mut loser) = (load(), load());
+    let heard = winner.notifications(&manager.path).unwrap().unwrap();
+    let path = manager.path.clone();
+    let late = std::thread::spawn(move || loser.notifications(path).map(drop));
+    std::thread::sleep(patient(Duration::from_millis(200)));
+    winner.start().unwrap();
+    let refused = late.join().unwrap().unwrap_err().to_string();
+    assert!(refused.contains("already running"), "{refused}");
+    say(&socket_of(pid), "READY=1");
+    let passed_on = std::thread::spawn(move || heard.pass_on());
+    manager.hears_that_it_is_ready(pid);
+    passed_on.join().unwrap().unwrap();
+    drop(winner);
+    container.delete_force().ok();
+    drop(manager);
+    fixture.assert_clean();
+}

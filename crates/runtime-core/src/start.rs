@@ -67,20 +67,33 @@ impl Container {
 
     /// Binds the socket by which the program says that it is ready, to pass that on to the service
     /// manager's socket `host`: a path, or an abstract name after an `@`. Before
-    /// [`start`](Self::start). `None` for a container made without
-    /// [`CreateOptions::notify_socket`](crate::CreateOptions).
+    /// [`start`](Self::start), and nobody else starts the container until then. `None` for a
+    /// container made without [`CreateOptions::notify_socket`](crate::CreateOptions).
     ///
     /// # Errors
     /// [`Error::WrongState`] when the container was started already, [`Error::System`] when nobody
     /// has bound `host`.
-    pub fn notifications(&self, host: impl AsRef<OsStr>) -> Result<Option<Notifications>> {
+    pub fn notifications(&mut self, host: impl AsRef<OsStr>) -> Result<Option<Notifications>> {
+        if self.dir.is_locked() {
+            return self.listen(host.as_ref());
+        }
+        // Another start would take the socket's place, whichever of the two succeeds.
+        self.dir.lock_in_place(LOCK_LIMIT)?;
+        let notifications = self.listen(host.as_ref());
+        if !matches!(notifications, Ok(Some(_))) {
+            self.dir.unlock();
+        }
+        notifications
+    }
+
+    fn listen(&self, host: &OsStr) -> Result<Option<Notifications>> {
         if self.status()? != Status::Created {
             return Err(self.not_startable());
         }
         let process = self.process()?;
         let gone = || Error::NotRunning(self.state.id.clone());
         let pidfd = process.open()?.ok_or_else(gone)?;
-        Notifications::listen(self.dir.as_fd(), host.as_ref(), (process.pid(), pidfd))
+        Notifications::listen(self.dir.as_fd(), host, (process.pid(), pidfd))
     }
 
     /// Whoever holds the lock may have been waited for: it may have paused the container.

@@ -22,7 +22,7 @@ pub(super) fn is_wanted() -> bool {
 
 /// Waits for the program's word, where somebody wants to be told. That nobody can be is no reason
 /// not to start it.
-pub(super) fn listen(context: &Context, container: &Container) -> Option<Notifications> {
+pub(super) fn listen(context: &Context, container: &mut Container) -> Option<Notifications> {
     match container.notifications(host()?) {
         Ok(notifications) => notifications,
         Err(error) => {

@@ -43,16 +43,16 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     // Nobody else starts it.
     options.gate = false;
     if detach {
-        let container = container::create(context, options, detach)?;
-        let notifications = notify::listen(context, &container);
+        let mut container = container::create(context, options, detach)?;
+        let notifications = notify::listen(context, &mut container);
         started(container)?;
         notify::pass_on(context, notifications);
         return Ok(0);
     }
     let foreground = Foreground::take(!matches.is_set("no-subreaper"))
         .map_err(|error| Failure::io("hold signals back", error))?;
-    let container = container::create(context, options, detach)?;
-    let notifications = notify::listen(context, &container);
+    let mut container = container::create(context, options, detach)?;
+    let notifications = notify::listen(context, &mut container);
     let mut container = started(container)?;
     let told = notify::pass_on_meanwhile(notifications);
     let terminal = container.take_terminal();

@@ -20,7 +20,7 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     let mut container = container::load(context, matches)?;
-    let notifications = notify::listen(context, &container);
+    let notifications = notify::listen(context, &mut container);
     container.start()?;
     notify::pass_on(context, notifications);
     Ok(0)
