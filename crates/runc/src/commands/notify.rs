@@ -42,9 +42,17 @@ pub(super) fn pass_on(context: &Context, notifications: Option<Notifications>) {
 
 /// As [`pass_on`], beside what else there is to do.
 pub(super) fn pass_on_meanwhile(
+    context: &Context,
     notifications: Option<Notifications>,
 ) -> Option<JoinHandle<orlop::Result<()>>> {
     let notifications = notifications?;
-    let thread = thread::Builder::new().spawn(move || notifications.pass_on());
-    thread.ok()
+    match thread::Builder::new().spawn(move || notifications.pass_on()) {
+        Ok(thread) => Some(thread),
+        Err(error) => {
+            let warning =
+                format!("start a thread: {error}; nobody is told when the container is ready");
+            context.log.warn(&warning);
+            None
+        }
+    }
 }

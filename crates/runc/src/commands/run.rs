@@ -54,12 +54,14 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     let mut container = container::create(context, options, detach)?;
     let notifications = notify::listen(context, &mut container);
     let mut container = started(container)?;
-    let told = notify::pass_on_meanwhile(notifications);
+    let told = notify::pass_on_meanwhile(context, notifications);
     let terminal = container.take_terminal();
     let waited = match container.pid() {
         Some(pid) => foreground.wait(pid, terminal),
         None => Err(std::io::ErrorKind::NotFound.into()),
     };
+    // As long as the container is not over, that may not be, either.
+    let told = told.filter(|_| waited.is_ok());
     if let Some(Ok(Err(error))) = told.map(JoinHandle::join) {
         context.log.warn(&error.to_string());
     }
