@@ -43,6 +43,8 @@ int main(int count, char **arguments)
 	if (!seen || !out)
 		err(1, "%s", arguments[1]);
 	pid = fork();
+	if (pid < 0)
+		err(1, "fork");
 	if (pid == 0) {
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		execv(arguments[4], arguments + 4);
