@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{Lacking, Outcome, bundle, is_missing};
+use crate::controllers::need;
+use crate::{Lacking, Outcome, bundle};
 
 /// A block device over a file, given back when dropped.
 struct Loop(PathBuf);
@@ -44,8 +45,11 @@ impl Drop for Loop {
 }
 
 pub(crate) fn a_writer_gets_its_throttle(fixture: &Fixture) -> Outcome {
+    need(&["blkio"])?;
     let Some(device) = Loop::over(&fixture.file("disk")) else {
-        return Err(Lacking("no block device can be made: losetup fails"));
+        return Err(Lacking(
+            "no block device can be made: losetup fails".to_owned(),
+        ));
     };
     let (major, minor) = device.number();
     let rate = json!({ "major": major, "minor": minor, "rate": 1 << 20 });
@@ -67,9 +71,6 @@ pub(crate) fn a_writer_gets_its_throttle(fixture: &Fixture) -> Outcome {
         .call("run")
         .limit(patient(Duration::from_secs(20)))
         .run();
-    if is_missing(&output) {
-        return Err(Lacking("no io controller"));
-    }
     output.ok();
     // Three mebibytes at one a second; the kernel lets a first slice through.
     let took = begin.elapsed();

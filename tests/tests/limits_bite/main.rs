@@ -1,11 +1,13 @@
 //! Limits bite, whatever the version of cgroups and whoever makes them: seen from the processes
 //! alone, so that each test is the same on every host, and with systemd as without it.
 
+mod controllers;
 mod disk;
 
+use controllers::need;
 use disk::a_writer_gets_its_throttle;
 use orlop_tests::patience::{patient, until};
-use orlop_tests::{Bundle, Container, Fixture, Output};
+use orlop_tests::{Bundle, Container, Fixture};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// What the host lacks for a test.
-struct Lacking(&'static str);
+struct Lacking(String);
 
 type Outcome = Result<(), Lacking>;
 
@@ -70,11 +72,6 @@ fn bundle(fixture: &Fixture, resource: &str, value: Value) -> Bundle {
         .set(&format!("/linux/resources/{resource}"), value)
 }
 
-/// Whether this host has no controller for it, which the runtime has to say itself.
-fn is_missing(output: &Output) -> bool {
-    output.stderr.contains("is not available here")
-}
-
 /// Processor time of one process. Spinners here are one process each.
 fn time_of(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
@@ -90,26 +87,21 @@ fn time_of(pid: u32) -> Duration {
 }
 
 fn a_mebibyte_of_memory_starts_true(fixture: &Fixture) -> Outcome {
+    need(&["memory"])?;
     let limit = json!({ "limit": 1 << 20, "swap": 1 << 20 });
     let bundle = bundle(fixture, "memory", limit).args(&["true"]).written();
     let output = fixture.container(&bundle).call("run").run();
-    if is_missing(&output) {
-        return Err(Lacking("no memory controller"));
-    }
     output.ok();
     fixture.assert_clean();
     Ok(())
 }
 
 fn a_spinner_gets_its_quota(fixture: &Fixture) -> Outcome {
+    need(&["cpu"])?;
     let quota = json!({ "quota": 20_000, "period": 100_000 });
     let bundle = bundle(fixture, "cpu", quota).script(SPIN).written();
     let container = fixture.container(&bundle);
-    let created = container.call("create").run();
-    if is_missing(&created) {
-        return Err(Lacking("no cpu controller"));
-    }
-    created.ok();
+    container.create().ok();
     container.start().ok();
     fixture.track(&container);
     let pid = container.pid();
@@ -134,6 +126,7 @@ fn a_spinner_gets_its_quota(fixture: &Fixture) -> Outcome {
 }
 
 fn one_and_three_shares_are_one_and_three_parts(fixture: &Fixture) -> Outcome {
+    need(&["cpu", "cpuset"])?;
     // 1024 shares are a weight of 100 on v2, where 3 times the weight is 4054 shares.
     let v2 = fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false);
     let containers: Vec<_> = [1024, if v2 { 4054 } else { 3072 }]
@@ -145,11 +138,7 @@ fn one_and_three_shares_are_one_and_three_parts(fixture: &Fixture) -> Outcome {
         })
         .collect();
     for container in &containers {
-        let created = container.call("create").run();
-        if is_missing(&created) {
-            return Err(Lacking("no cpu or cpuset controller"));
-        }
-        created.ok();
+        container.create().ok();
         container.start().ok();
         fixture.track(container);
     }
@@ -179,28 +168,23 @@ fn one_and_three_shares_are_one_and_three_parts(fixture: &Fixture) -> Outcome {
 }
 
 fn a_cpuset_pins(fixture: &Fixture) -> Outcome {
+    need(&["cpuset"])?;
     let bundle = bundle(fixture, "cpu", json!({ "cpus": "0" }))
         .script("grep Cpus_allowed_list /proc/self/status")
         .written();
     let output = fixture.container(&bundle).call("run").run();
-    if is_missing(&output) {
-        return Err(Lacking("no cpuset controller"));
-    }
     assert_eq!(output.ok().stdout, "Cpus_allowed_list:\t0\n");
     fixture.assert_clean();
     Ok(())
 }
 
 fn a_fork_bomb_is_gone_within_a_second(fixture: &Fixture) -> Outcome {
+    need(&["pids"])?;
     let bundle = bundle(fixture, "pids", json!({ "limit": 40 }))
         .script("bomb() { bomb | bomb & }; bomb 2>/dev/null; while :; do :; done")
         .written();
     let container = fixture.container(&bundle);
-    let created = container.call("create").run();
-    if is_missing(&created) {
-        return Err(Lacking("no pids controller"));
-    }
-    created.ok();
+    container.create().ok();
     container.start().ok();
     fixture.track(&container);
     let pid = container.pid();
@@ -223,19 +207,16 @@ fn a_fork_bomb_is_gone_within_a_second(fixture: &Fixture) -> Outcome {
 }
 
 /// Makes a container with this resource, and starts it.
-fn started(fixture: &Fixture, bundle: Bundle, lacking: &'static str) -> Result<Container, Lacking> {
+fn started(fixture: &Fixture, bundle: Bundle) -> Container {
     let container = fixture.container(&bundle.written());
-    let created = container.call("create").run();
-    if is_missing(&created) {
-        return Err(Lacking(lacking));
-    }
-    created.ok();
+    container.create().ok();
     container.start().ok();
     fixture.track(&container);
-    Ok(container)
+    container
 }
 
 fn a_memory_hog_dies_and_is_reported(fixture: &Fixture) -> Outcome {
+    need(&["memory"])?;
     let limit = json!({ "limit": 16 << 20, "swap": 16 << 20 });
     // It begins once somebody watches.
     let script = "trap 'tail /dev/zero; echo $? >/tmp/ended' USR1; while :; do sleep 0.1; done";
@@ -246,7 +227,7 @@ fn a_memory_hog_dies_and_is_reported(fixture: &Fixture) -> Outcome {
     let bundle = bundle(fixture, "memory", limit)
         .set("/mounts/-", mount)
         .script(script);
-    let container = started(fixture, bundle, "no memory controller")?;
+    let container = started(fixture, bundle);
     let events = container.call_with("events", &["--interval=1h"]).start();
     std::thread::sleep(patient(Duration::from_millis(300)));
     container.kill("USR1").ok();
@@ -291,7 +272,7 @@ fn a_denied_device_is_refused_and_an_allowed_one_works(fixture: &Fixture) -> Out
 }
 
 fn a_frozen_counter_stands_still(fixture: &Fixture) -> Outcome {
-    let container = started(fixture, fixture.bundle().script(SPIN), "no freezer")?;
+    let container = started(fixture, fixture.bundle().script(SPIN));
     let pid = container.pid();
     let moves = || {
         let before = time_of(pid);
