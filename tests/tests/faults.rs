@@ -28,6 +28,18 @@ fn fixture(test: &str) -> Fixture {
     }
 }
 
+/// A copy of what is covered, new and bound file systems, and a bind of what one of them brought.
+fn with_mounts(bundle: Bundle, shared: &Path) -> Bundle {
+    [
+        json!({ "destination": "/etc", "type": "tmpfs", "options": ["tmpcopyup"] }),
+        json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" }),
+        json!({ "destination": "/mnt", "type": "bind", "source": shared, "options": ["rbind", "ro"] }),
+        json!({ "destination": "/home", "type": "bind", "source": "rootfs/tmp", "options": ["ro"] }),
+    ]
+    .into_iter()
+    .fold(bundle, |bundle, mount| bundle.set("/mounts/-", mount))
+}
+
 /// With something of every kind in it, so that every kind of operation is in its Plan.
 fn full(fixture: &Fixture) -> Bundle {
     let shared = fixture.file("shared");
@@ -37,8 +49,7 @@ fn full(fixture: &Fixture) -> Bundle {
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{ "names": ["reboot", "kexec_load"], "action": "SCMP_ACT_ERRNO" }]
     });
-    fixture
-        .bundle()
+    with_mounts(fixture.bundle(), &shared)
         .args(&["sleep", "60"])
         .set("/root/readonly", json!(true))
         .set(
@@ -56,28 +67,8 @@ fn full(fixture: &Fixture) -> Bundle {
         .set("/linux/namespaces/-", json!({ "type": "time" }))
         .set("/linux/timeOffsets", json!({ "boottime": { "secs": 5 } }))
         .set(
-            "/mounts/-",
-            json!({ "destination": "/etc", "type": "tmpfs", "options": ["tmpcopyup"] }),
-        )
-        .set(
             "/process/rlimits/-",
             json!({ "type": "RLIMIT_CORE", "hard": 0, "soft": 0 }),
-        )
-        .set(
-            "/mounts/-",
-            json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" }),
-        )
-        .set(
-            "/mounts/-",
-            json!({
-                "destination": "/mnt", "type": "bind", "source": shared, "options": ["rbind", "ro"]
-            }),
-        )
-        .set(
-            "/mounts/-",
-            json!({
-                "destination": "/home", "type": "bind", "source": "rootfs/tmp", "options": ["ro"]
-            }),
         )
         .set(
             "/linux/devices",
