@@ -360,6 +360,17 @@ const CASES: &[Case] = &[
     }),
     case("bind-of-a-mount", v2, bind_of_a_mount),
     case("bind-of-a-mount-v1", v1, bind_of_a_mount),
+    case("bind-of-a-mount-unprivileged", user, || {
+        let mut spec = rootless_spec(1000, 1000);
+        spec.mounts.extend(bind_of_a_mount().mounts);
+        spec
+    }),
+    case("bind-of-a-procfs-of-the-root", v2, || {
+        mounted(vec![
+            mount("proc", "proc", "/made", &[]),
+            mount("bind", "rootfs/made", "/proc", &["rbind"]),
+        ])
+    }),
     case("net-devices-v1", v1, || {
         with(|spec| {
             linux(spec).namespaces.push(new(NamespaceKind::Network));

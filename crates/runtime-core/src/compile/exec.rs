@@ -173,3 +173,41 @@ fn become_process(
     program.exec(build);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use orlop_cgroups::Layout;
+    use serde_json::json;
+
+    use super::*;
+
+    fn operations(scheduler: serde_json::Value, namespaces: u32) -> Vec<&'static str> {
+        let process = json!({ "cwd": "/", "args": ["true"], "scheduler": scheduler });
+        let process: Process = serde_json::from_value(process).unwrap();
+        let options = JoinOptions {
+            namespaces,
+            ..JoinOptions::default()
+        };
+        let host = Host::root_with(Layout::parse("", "0::/\n"));
+        let plan = Plan::compile_exec(&process, &options, &host).unwrap();
+        plan.steps.iter().map(|step| step.op.name()).collect()
+    }
+
+    #[test]
+    fn what_a_fork_loses_of_the_scheduler_is_set_after_it() {
+        let deadline = json!({ "policy": "SCHED_DEADLINE", "runtime": 1, "deadline": 2 });
+        let batch = json!({ "policy": "SCHED_BATCH" });
+        let place = |all: &[&str], name| all.iter().position(|one| *one == name);
+        let lost = operations(deadline.clone(), PID);
+        assert!(
+            place(&lost, "NeedScheduler") > place(&lost, "Fork"),
+            "{lost:?}"
+        );
+        assert_eq!(place(&lost, "Scheduler"), None);
+        for (scheduler, namespaces) in [(deadline, 0), (batch, PID)] {
+            let kept = operations(scheduler, namespaces);
+            assert!(place(&kept, "Scheduler").is_some(), "{kept:?}");
+            assert_eq!(place(&kept, "NeedScheduler"), None);
+        }
+    }
+}
