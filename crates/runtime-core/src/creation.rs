@@ -342,6 +342,8 @@ impl Creation {
     fn explain(&self, error: Error) -> Error {
         let may_be_memory = match &error {
             Error::InitDied { .. } => true,
+            // What execve(2) says where there is no page for the arguments.
+            Error::Step(step) if step.index == usize::MAX && step.errno == libc::E2BIG => true,
             Error::Step(step) => step.errno == libc::ENOMEM,
             _ => false,
         };

@@ -217,6 +217,19 @@ fn a_time_limit_ends_the_whole_sandbox() {
 const FORK_BOMB: &str =
     "b() { [ $1 = 0 ] || { b $(($1 - 1)) & b $(($1 - 1)) & }; while :; do sleep 0.01; done; }; b 4";
 
+/// The processes of a fork bomb, once it has gone off.
+fn a_dozen_of(child: &orlop::Child) -> Vec<u32> {
+    let start = Instant::now();
+    loop {
+        let all = child.cgroup().unwrap().processes().unwrap();
+        if all.len() > 10 {
+            return all;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{all:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn a_fork_bomb_is_killed_with_its_namespace() {
     need_root!();
@@ -228,15 +241,7 @@ fn a_fork_bomb_is_killed_with_its_namespace() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let start = Instant::now();
-    let all = loop {
-        let all = child.cgroup().unwrap().processes().unwrap();
-        if all.len() > 10 {
-            break all;
-        }
-        assert!(start.elapsed() < Duration::from_secs(10), "{all:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    };
+    let all = a_dozen_of(&child);
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!all.into_iter().any(is_alive));
@@ -252,9 +257,7 @@ fn a_fork_bomb_is_killed_with_its_cgroup() {
         .limits(Limits::new().pids_limit(512u64))
         .stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(100));
-    let all = child.cgroup().unwrap().processes().unwrap();
-    assert!(all.len() > 10, "{all:?}");
+    let all = a_dozen_of(&child);
     child.kill().unwrap();
     child.wait().unwrap();
     // Killed, they need a moment to be gone.
