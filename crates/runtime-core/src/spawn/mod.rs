@@ -30,33 +30,37 @@ mod expected;
 mod holder;
 mod in_order;
 mod locked;
+mod pidfd;
 mod prepare;
 mod program;
+mod started;
 mod user_namespace;
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use orlop_cgroups::Cgroup;
 use orlop_init::{Kind, Op, Record};
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
+use rustix::process::{Signal, WaitIdStatus, pidfd_send_signal};
 
 use crate::error::{Context, Error, Result, StepError};
 use crate::idmap;
 use crate::net_devices;
 use crate::plan::{Plan, RaisedLimit};
-use crate::poll::{poll_closely, poll_until};
+use crate::poll::poll_closely;
 use crate::seccomp::Filter;
 use crate::sys::{self, Birth, clone_init};
 use channel::Channel;
 use expected::Expected;
 use in_order::InOrder;
+use pidfd::{pid_of, reap};
 
-pub(crate) use channel::{Message, receive, send_continue};
+pub(crate) use channel::{Message, send_continue};
 #[cfg(feature = "systemd")]
 pub(crate) use holder::Holder;
 pub(crate) use prepare::check_rootfs;
 pub(crate) use program::{Program, init_identity};
+pub(crate) use started::{Started, TakeListener, wait_started};
 
 /// The most descriptors that a program may inherit beside its standard ones.
 const MAX_PRESERVED: u32 = 1024;
@@ -143,9 +147,6 @@ fn raise_limit(pid: i32, limit: RaisedLimit) -> Result<()> {
         format!("raise {name} to {hard}, which takes CAP_SYS_RESOURCE")
     })
 }
-
-/// What takes a filter's listener, by its number in the process.
-pub(crate) type TakeListener<'a> = dyn FnMut(i32) -> Result<()> + 'a;
 
 impl Child {
     /// Gives birth to init. What it does first needs nothing of the caller, who has to
@@ -353,49 +354,6 @@ impl Child {
     }
 }
 
-/// What became of an init that was let go.
-#[derive(Debug)]
-pub(crate) enum Started {
-    /// It is the program now.
-    Running,
-    /// An operation failed.
-    Failed(Record),
-    /// It is gone, and said nothing.
-    Died,
-}
-
-/// Waits for the end of the stream: it means a start only if init said that the program is next.
-pub(crate) fn wait_started(
-    control: BorrowedFd<'_>,
-    mut listener: Option<&mut TakeListener<'_>>,
-) -> Result<Started> {
-    // Waking up for what comes before the end would only hold init up.
-    let events = match listener {
-        Some(_) => PollFlags::IN,
-        None => PollFlags::empty(),
-    };
-    let mut polled = [PollFd::from_borrowed_fd(control, events)];
-    poll_closely(&mut polled);
-    poll_until(&mut polled, None).context(|| "wait for init".to_owned())?;
-    let mut started = false;
-    loop {
-        match receive(control)?.map(|message| message.record) {
-            None if started => return Ok(Started::Running),
-            None => return Ok(Started::Died),
-            Some(record) if record.kind == Kind::Failed => return Ok(Started::Failed(record)),
-            Some(record) if record.kind == Kind::Starting => started = true,
-            Some(record) if record.kind == Kind::Listener => match listener.take() {
-                Some(take) => {
-                    take(record.value)?;
-                    send_continue(control, &[])?;
-                }
-                None => return Err(out_of_turn(record.kind)),
-            },
-            Some(record) => return Err(out_of_turn(record.kind)),
-        }
-    }
-}
-
 fn dress_lent(plan: &Plan, slot: i32, mount: BorrowedFd<'_>) -> Result<()> {
     let lent = plan.lent.iter().find(|(lent, _)| lent.0 as i32 == slot);
     let (slot, tree) = lent.ok_or_else(|| out_of_turn(Kind::Mount))?;
@@ -407,31 +365,10 @@ fn out_of_turn(kind: Kind) -> Error {
     Error::WrongState { message }
 }
 
-/// The pid behind a pidfd, in this PID namespace.
-fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32> {
-    let operation = || "look up the pid of a pidfd".to_owned();
-    match sys::pid_of_pidfd(pidfd) {
-        // An older kernel.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => {}
-        known => return known.context(operation),
-    }
-    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
-    let info = std::fs::read_to_string(path).context(operation)?;
-    let line = info.lines().find_map(|line| line.strip_prefix("Pid:"));
-    let pid = line
-        .and_then(|pid| pid.trim().parse().ok())
-        .filter(|pid| *pid > 0);
-    pid.ok_or_else(|| Error::system(operation(), std::io::ErrorKind::NotFound))
-}
-
 impl Drop for Child {
     fn drop(&mut self) {
         self.kill_and_reap();
     }
-}
-
-fn reap(pidfd: BorrowedFd<'_>) -> rustix::io::Result<Option<WaitIdStatus>> {
-    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED))
 }
 
 fn describe_end(status: &WaitIdStatus) -> String {
