@@ -100,7 +100,10 @@ fn clear_configured(dir: &LockedDir) -> Result<()> {
         };
     }
     match cgroup_of_config(dir, &spec, &host) {
-        Some(cgroup) if exists(&cgroup) => clear(&cgroup),
+        // What was not asked for may be another's: an id may be the name of a slice of systemd.
+        Some(cgroup) if exists(&cgroup) && (!asked.is_empty() || is_contained(&cgroup)) => {
+            clear(&cgroup)
+        }
         // The path that was asked for is no unit's, and nothing else is the container's.
         Some(_) if !asked.is_empty() => Ok(()),
         _ => clear_usual(dir),
