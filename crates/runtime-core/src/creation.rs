@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use orlop_cgroups::{Cgroup, MemoryStats, Mode};
+use orlop_cgroups::{Cgroup, Mode};
 
 use crate::annotations::{self, PIDFD_RECEIVER};
 use crate::birth::Birth;
@@ -23,7 +23,7 @@ use crate::seccomp::Filter;
 use crate::seccomp_agent::SeccompAgent;
 use crate::spawn::{self, Child, Inputs, Nature, Program};
 use crate::state::{Claim, FileId, LockedDir, OciState, Phase, State, Status};
-use crate::{gate, hooks, notify, pid_file, unit};
+use crate::{gate, hooks, notify, out_of_memory, pid_file, unit};
 
 /// What a container is made from.
 pub(crate) struct Making<'a> {
@@ -82,7 +82,7 @@ pub(crate) fn run(
     match creation.make(making, early, state, sockets) {
         Ok(grown) => Ok(Made { creation, grown }),
         Err(error) => {
-            let error = creation.explain(error);
+            let error = out_of_memory::explain(error, creation.cgroup.as_ref());
             creation.undo(&made_for, making);
             Err(error)
         }
@@ -335,27 +335,6 @@ impl Creation {
         self.holder = None;
         followed?;
         Ok(terminal)
-    }
-
-    /// A death without a word may have been the kernel's doing, for want of memory. Where there is
-    /// none at all, init gets ENOMEM, and may not even be able to say so.
-    fn explain(&self, error: Error) -> Error {
-        let may_be_memory = match &error {
-            Error::InitDied { .. } => true,
-            // What execve(2) says where there is no page for the arguments.
-            Error::Step(step) if step.index == usize::MAX && step.errno == libc::E2BIG => true,
-            Error::Step(step) => step.errno == libc::ENOMEM,
-            _ => false,
-        };
-        if !may_be_memory {
-            return error;
-        }
-        let stats = self.cgroup.as_ref().and_then(|cgroup| cgroup.stats().ok());
-        let is_short = |memory: &MemoryStats| memory.oom_kills > 0 || memory.memory.failures > 0;
-        match stats {
-            Some(stats) if is_short(&stats.memory) => Error::OutOfMemory,
-            _ => error,
-        }
     }
 
     /// Takes everything back, and ends what had begun for hooks.

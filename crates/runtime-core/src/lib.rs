@@ -43,6 +43,7 @@ mod net_devices;
 mod netlink;
 mod notify;
 mod options;
+mod out_of_memory;
 mod pid_file;
 mod plan;
 mod poll;

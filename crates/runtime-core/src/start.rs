@@ -14,7 +14,7 @@ use crate::seccomp_agent::SeccompAgent;
 use crate::signal::Signal;
 use crate::spawn::{self, Started, TakeListener};
 use crate::state::{OciState, Status};
-use crate::{freeze, gate, hooks};
+use crate::{freeze, gate, hooks, out_of_memory};
 
 impl Container {
     /// Lets a created container's program run; returns once it does.
@@ -33,7 +33,9 @@ impl Container {
                 self.refuse_start_while_paused()?;
                 let mut take = self.listener_taker()?;
                 child.proceed(&self.start_state(hooks.is_some()))?;
-                child.wait_exec(&plan, take.as_deref_mut())?;
+                child
+                    .wait_exec(&plan, take.as_deref_mut())
+                    .map_err(|error| self.explain(error))?;
                 drop(take);
                 child.release();
                 self.dir.unlock();
@@ -142,9 +144,22 @@ impl Container {
         }
         match started? {
             Started::Running => Ok(()),
-            Started::Failed(record) => Err(self.compile_again()?.init_error(&record)),
+            Started::Failed(record) => {
+                let error = self.compile_again()?.init_error(&record);
+                Err(self.explain(error))
+            }
+            Started::Died if self.lacked_memory() => Err(Error::OutOfMemory),
             Started::Died => Err(self.not_startable()),
         }
+    }
+
+    fn explain(&self, error: Error) -> Error {
+        let cgroup = (!self.state.cgroup.is_empty()).then(|| self.cgroup());
+        out_of_memory::explain(error, cgroup.as_ref())
+    }
+
+    fn lacked_memory(&self) -> bool {
+        !self.state.cgroup.is_empty() && out_of_memory::happened(&self.cgroup())
     }
 
     fn not_startable(&self) -> Error {
