@@ -1,5 +1,7 @@
 //! Standing still, and going on: the cgroup's freezer.
 
+use std::io;
+
 use orlop_cgroups::{Error as CgroupError, FreezerState};
 
 use crate::container::{Container, LOCK_LIMIT, cgroup_of};
@@ -120,6 +122,10 @@ fn is_frozen(state: &State) -> Result<bool> {
         Ok(found) => Ok(found == FreezerState::Frozen),
         // Where nothing can be frozen nothing is.
         Err(CgroupError::Unsupported { .. }) => Ok(false),
+        // Somebody removed it meanwhile: whoever was in it has ended.
+        Err(CgroupError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(false)
+        }
         Err(error) => Err(error.into()),
     }
 }
