@@ -228,7 +228,7 @@ fn sockets_reach_the_program_if_they_are_meant_for_this_process() {
 }
 
 #[test]
-fn what_a_container_leaves_beside_the_socket_does_not_keep_it_from_being_deleted() {
+fn what_is_left_beside_the_socket_is_deleted() {
     let fixture = Fixture::new(test_name!());
     let manager = Manager::new(&fixture);
     let script = "mount -o remount,bind,rw /run/notify && cd /run/notify && rm -f notify.sock
