@@ -40,6 +40,16 @@ impl Criu {
     }
 }
 
+/// criu for this fixture; without one the test says why, and is over.
+macro_rules! criu_or_skip {
+    ($fixture:expr) => {
+        match Criu::new($fixture) {
+            Ok(criu) => criu,
+            Err(reason) => skip!("{reason}"),
+        }
+    };
+}
+
 fn counter(fixture: &Fixture) -> Bundle {
     fixture
         .bundle()
@@ -83,10 +93,7 @@ fn wait_until_it_runs(container: &Container) {
 #[test]
 fn a_container_goes_on_where_it_was() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let bundle = counter(&fixture)
         .set("/linux/resources/pids", json!({ "limit": 50 }))
         .written();
@@ -128,10 +135,7 @@ fn a_container_goes_on_where_it_was() {
 #[test]
 fn a_checkpoint_may_leave_it_running() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let container = fixture.container(&counter(&fixture).written());
     started(&container);
     let work = fixture.file("work");
@@ -152,10 +156,7 @@ fn a_checkpoint_may_leave_it_running() {
 #[test]
 fn a_foreground_restore_ends_as_the_container_does() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let shared = fixture.file("shared");
     fs::create_dir(&shared).unwrap();
     let bind = json!({
@@ -204,10 +205,7 @@ fn a_foreground_restore_ends_as_the_container_does() {
 #[test]
 fn pipes_are_the_callers_of_the_restore() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let bundle = fixture
         .bundle()
         .script("read line; echo got $line")
@@ -244,10 +242,7 @@ fn pipes_are_the_callers_of_the_restore() {
 #[test]
 fn a_terminal_comes_back() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let bundle = fixture
         .bundle()
         .script("read line; echo got $line")
@@ -278,10 +273,7 @@ fn a_terminal_comes_back() {
 #[test]
 fn what_was_joined_is_joined_again() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let mut pause = Command::new("unshare")
         .args(["--net", "--", "sleep", "60"])
         .spawn()
@@ -324,10 +316,7 @@ fn what_was_joined_is_joined_again() {
 #[test]
 fn memory_may_be_written_ahead() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let bundle = counter(&fixture).written();
     let (one, two) = (fixture.container(&bundle), fixture.container(&bundle));
     started(&one);
@@ -353,10 +342,7 @@ fn memory_may_be_written_ahead() {
 #[test]
 fn memory_goes_to_a_page_server() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let bundle = counter(&fixture).written();
     let (one, two) = (fixture.container(&bundle), fixture.container(&bundle));
     started(&one);
@@ -400,10 +386,7 @@ fn memory_goes_to_a_page_server() {
 #[test]
 fn a_container_with_a_user_namespace_comes_back() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let ids = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
     let bundle = counter(&fixture)
         .set("/linux/namespaces/-", json!({ "type": "user" }))
@@ -440,10 +423,7 @@ fn a_container_with_a_user_namespace_comes_back() {
 #[test]
 fn rt_14_a_destination_can_not_choose_a_source() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let volume = fixture.file("volume");
     fs::create_dir(&volume).unwrap();
     let bind =
@@ -473,10 +453,7 @@ fn rt_14_a_destination_can_not_choose_a_source() {
 #[test]
 fn what_fails_is_said_and_leaves_nothing() {
     let fixture = Fixture::new(test_name!());
-    let criu = match Criu::new(&fixture) {
-        Ok(criu) => criu,
-        Err(reason) => skip!("{reason}"),
-    };
+    let criu = criu_or_skip!(&fixture);
     let container = fixture.container(&counter(&fixture).written());
     container.create().ok();
     let output = criu.call(&container, "checkpoint", &[]).run();

@@ -30,6 +30,14 @@ impl Manager {
         Self { socket, path }
     }
 
+    /// Creates the container as a service of this manager's.
+    #[track_caller]
+    fn create(&self, fixture: &Fixture, container: &Container) {
+        let create = container.call("create");
+        create.env("NOTIFY_SOCKET", &self.path).run().ok();
+        fixture.track(container);
+    }
+
     /// The next message. A descriptor that came with it is closed: that is the barrier's answer.
     #[track_caller]
     fn hears(&self) -> String {
@@ -98,9 +106,7 @@ fn start_waits_until_the_program_is_ready_and_says_which_it_is() {
     let fixture = Fixture::new(test_name!());
     let manager = Manager::new(&fixture);
     let container = fixture.container(&sleeper(&fixture).written());
-    let create = container.call("create");
-    create.env("NOTIFY_SOCKET", &manager.path).run().ok();
-    fixture.track(&container);
+    manager.create(&fixture, &container);
     let start = container
         .call("start")
         .env("NOTIFY_SOCKET", &manager.path)
@@ -175,9 +181,7 @@ fn a_program_that_ends_without_a_word_keeps_nobody_waiting() {
     let container = fixture.container(&bundle.written());
     let run = container.call("run").env("NOTIFY_SOCKET", &manager.path);
     assert_eq!(run.run().code(), 7);
-    let create = container.call("create");
-    create.env("NOTIFY_SOCKET", &manager.path).run().ok();
-    fixture.track(&container);
+    manager.create(&fixture, &container);
     let start = container.call("start");
     start.env("NOTIFY_SOCKET", &manager.path).run().ok();
     container.wait_for("stopped");
@@ -245,9 +249,7 @@ fn what_is_left_beside_the_socket_is_deleted() {
     }
     let bundle = bundle.written();
     let container = fixture.container(&bundle);
-    let create = container.call("create");
-    create.env("NOTIFY_SOCKET", &manager.path).run().ok();
-    fixture.track(&container);
+    manager.create(&fixture, &container);
     container.start().ok();
     let left = PathBuf::from(format!("/proc/{}/root/left", container.pid()));
     let end = Instant::now() + patient(LIMIT);
@@ -265,9 +267,7 @@ fn of_two_starts_the_one_that_loses_leaves_the_others_socket_alone() {
     let fixture = Fixture::new(test_name!());
     let manager = Manager::new(&fixture);
     let container = fixture.container(&sleeper(&fixture).written());
-    let create = container.call("create");
-    create.env("NOTIFY_SOCKET", &manager.path).run().ok();
-    fixture.track(&container);
+    manager.create(&fixture, &container);
     let pid = container.pid();
     let runtime = orlop::Runtime::open(fixture.runtime().root()).unwrap();
     let load = || runtime.load(&container.id().parse().unwrap()).unwrap();

@@ -68,16 +68,7 @@ pub(crate) fn run(
         false => Some(making.bear(None)?),
     };
     let state = making.first_state(unit.as_ref())?;
-    // Written down before anything else is made, so that whoever comes after can clean up.
-    let mut creation = Creation {
-        dir: Some(claim.record(&state)?),
-        cgroup: None,
-        resctrl: state.resctrl.clone(),
-        unit,
-        holder: None,
-        left_out: Vec::new(),
-        hooks_ran: false,
-    };
+    let mut creation = Creation::begin(claim, &state, unit)?;
     let made_for = state.clone();
     match creation.make(making, early, state, sockets) {
         Ok(grown) => Ok(Made { creation, grown }),
@@ -218,6 +209,19 @@ struct Creation {
 }
 
 impl Creation {
+    /// Written down before anything else is made, so that whoever comes after can clean up.
+    fn begin(claim: Claim, state: &State, unit: Option<unit::Prepared>) -> Result<Self> {
+        Ok(Self {
+            dir: Some(claim.record(state)?),
+            cgroup: None,
+            resctrl: state.resctrl.clone(),
+            unit,
+            holder: None,
+            left_out: Vec::new(),
+            hooks_ran: false,
+        })
+    }
+
     fn make(
         &mut self,
         making: &Making<'_>,

@@ -59,10 +59,11 @@ fn line_of(path: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) mod testing {
+    use super::Settings;
 
-    fn settings(max: &str, unprivileged: &str, apparmor: &str) -> Settings {
+    /// Settings of these texts; an empty one is not there.
+    pub(crate) fn settings(max: &str, unprivileged: &str, apparmor: &str) -> Settings {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Settings {
             max: some(max),
@@ -70,6 +71,11 @@ mod tests {
             apparmor: some(apparmor),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::settings;
 
     #[test]
     fn each_refusal_names_its_setting() {

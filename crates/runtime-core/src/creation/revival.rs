@@ -88,15 +88,7 @@ pub(crate) fn revive(
     bring_back: impl FnOnce(&mut Cradle<'_>, Option<&ConsoleSocket>) -> Result<Revived>,
 ) -> Result<Container> {
     let state = making.first_state(unit.as_ref())?;
-    let mut creation = Creation {
-        dir: Some(claim.record(&state)?),
-        cgroup: None,
-        resctrl: state.resctrl.clone(),
-        unit,
-        holder: None,
-        left_out: Vec::new(),
-        hooks_ran: false,
-    };
+    let mut creation = Creation::begin(claim, &state, unit)?;
     let made_for = state.clone();
     match creation.revive(making, state, &sockets, bring_back) {
         Ok(container) => Ok(container),

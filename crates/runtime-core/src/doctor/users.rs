@@ -164,15 +164,7 @@ fn count(caller: &Caller, text: &str) -> u64 {
 mod tests {
     use super::super::Level;
     use super::*;
-
-    fn settings(max: &str, unprivileged: &str, apparmor: &str) -> Settings {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Settings {
-            max: some(max),
-            unprivileged: some(unprivileged),
-            apparmor: some(apparmor),
-        }
-    }
+    use crate::user_namespace::testing::settings;
 
     #[test]
     fn each_switch_is_named() {
