@@ -1,7 +1,7 @@
 //! A container in the making: everything between a Plan and a container that stands on its own.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use orlop_cgroups::{Cgroup, Mode};
@@ -63,9 +63,9 @@ pub(crate) fn run(
     sockets: Sockets,
 ) -> Result<Made> {
     // Init does what takes longest on its own. It needs no record: it ends with its caller.
-    let early = match making.needs_cgroup_at_birth() {
-        true => None,
-        false => Some(making.bear(None)?),
+    let early = match making.can_be_born_first() {
+        true => Some(making.bear(making.plan, claim.directory()?, None)?),
+        false => None,
     };
     let state = making.first_state(unit.as_ref())?;
     let mut creation = Creation::begin(claim, &state, unit)?;
@@ -82,19 +82,30 @@ pub(crate) fn run(
 
 impl Making<'_> {
     /// The unified hierarchy is entered at birth; those of v1 are joined, and so can be made while
-    /// init does other things, if it is sure which there will be.
-    fn needs_cgroup_at_birth(&self) -> bool {
+    /// init does other things, if it is sure which there will be. What else the Plan names that is
+    /// made for this container has to be there before.
+    fn can_be_born_first(&self) -> bool {
         let is_certain = self.options.cgroup_policy == CgroupPolicy::Require;
         let late = self.host.cgroups.mode() == Mode::V1 && is_certain;
-        self.plan.cgroup.is_some() && !late
+        let names_others = self.plan.resctrl.is_some() || self.options.notify_socket;
+        (self.plan.cgroup.is_none() || late) && !names_others
     }
 
-    fn bear(&self, cgroup: Option<&Cgroup>) -> Result<Child> {
+    fn bear(&self, plan: &Plan, dir: BorrowedFd<'_>, cgroup: Option<&Cgroup>) -> Result<Child> {
+        let gate = match self.options.gate {
+            true => Some(gate::listen(dir)?),
+            false => None,
+        };
+        let inputs = Inputs {
+            gate: gate.as_ref().map(AsFd::as_fd),
+            filter: self.filter,
+            ..Inputs::default()
+        };
         let nature = Nature {
             cgroup,
             preserve_fds: self.options.preserve_fds,
         };
-        Child::bear(self.plan, nature)
+        Child::bear(plan, &Program::new(plan, self.filter)?, nature, &inputs)
     }
 
     /// The record of a container of which nothing is made yet: it names what will be.
@@ -229,37 +240,27 @@ impl Creation {
         mut state: State,
         sockets: Sockets,
     ) -> Result<Grown> {
-        let (options, filter) = (making.options, making.filter);
+        let options = making.options;
         self.dir()?.save_config(&making.bundle.config)?;
         if options.notify_socket {
             notify::make_directory(self.dir()?.as_fd())?;
         }
         let mut reduced = None;
-        let (mut child, is_late) = match early {
-            Some(child) => (child, true),
+        let mut child = match early {
+            Some(child) => {
+                self.make_cgroup(making, &mut state)?;
+                child
+            }
             None => {
                 reduced = self.make_cgroup(making, &mut state)?;
-                (making.bear(self.cgroup.as_ref())?, false)
+                if let Some(resctrl) = &making.plan.resctrl {
+                    resctrl.make()?;
+                }
+                let plan = reduced.as_ref().unwrap_or(making.plan);
+                making.bear(plan, self.dir()?.as_fd(), self.cgroup.as_ref())?
             }
         };
         let plan = reduced.as_ref().unwrap_or(making.plan);
-        if let Some(resctrl) = &plan.resctrl {
-            resctrl.make()?;
-        }
-        let listener = if options.gate {
-            Some(gate::listen(self.dir()?.as_fd())?)
-        } else {
-            None
-        };
-        let inputs = Inputs {
-            gate: listener.as_ref().map(AsFd::as_fd),
-            filter,
-            ..Inputs::default()
-        };
-        child.instruct(plan, &Program::new(plan, filter)?, &inputs)?;
-        if is_late {
-            self.make_cgroup(making, &mut state)?;
-        }
         child.cgroup_is_made(plan)?;
         let terminal = self.follow(&mut child, plan, &mut state, sockets.console)?;
         let (device, inode) = spawn::init_identity()?;

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! caller                                init
+//!   │ program and descriptors ────────────▶│   on its way before there is anybody to read it
 //!   │ clone ──────────────────────────────▶│
-//!   │ program and descriptors ────────────▶│
 //!   │ Continue ───────────────────────────▶│   only where the cgroup is made meanwhile
 //!   │◀──────────────────────── NeedMaps ───│   only with a new user namespace
 //!   │ Continue ───────────────────────────▶│
@@ -126,8 +126,7 @@ pub(crate) fn spawn_program(
     inputs: &Inputs<'_>,
     caller: &mut dyn Caller,
 ) -> Result<Child> {
-    let mut child = Child::bear(plan, nature)?;
-    child.instruct(plan, program, inputs)?;
+    let mut child = Child::bear(plan, program, nature, inputs)?;
     child.cgroup_is_made(plan)?;
     child.follow(plan, caller)?;
     Ok(child)
@@ -149,9 +148,13 @@ fn raise_limit(pid: i32, limit: RaisedLimit) -> Result<()> {
 }
 
 impl Child {
-    /// Gives birth to init. What it does first needs nothing of the caller, who has to
-    /// [`instruct`](Self::instruct) it next.
-    pub(crate) fn bear(plan: &Plan, nature: Nature<'_>) -> Result<Self> {
+    /// Opens what the Plan names, and gives birth to init, which finds its program waiting.
+    pub(crate) fn bear(
+        plan: &Plan,
+        program: &Program,
+        nature: Nature<'_>,
+        inputs: &Inputs<'_>,
+    ) -> Result<Self> {
         let Nature {
             cgroup,
             preserve_fds,
@@ -161,6 +164,11 @@ impl Child {
             return Err(Error::invalid("preserve_fds", message));
         }
         let Channel { ours, theirs } = Channel::new()?;
+        let sources = prepare::open_all(plan, inputs)?;
+        let is_told_first = plan.oom_score_adj.is_none() && plan.raise_limits.is_empty();
+        if is_told_first {
+            channel::send_program(ours.as_fd(), program, &sources)?;
+        }
         let cgroup = match cgroup {
             Some(cgroup) => cgroup.v2_dir()?,
             None => None,
@@ -175,31 +183,29 @@ impl Child {
         .map_err(|error| {
             StepError::of_birth("clone3".to_owned(), error.raw_os_error().unwrap_or(0))
         })?;
-        Ok(Self {
+        let child = Self {
             pid: born.pid,
             pidfd: born.pidfd,
             control: ours,
             released: false,
             devices: None,
-        })
+        };
+        if !is_told_first {
+            child.privilege(plan)?;
+            channel::send_program(child.control.as_fd(), program, &sources)?;
+        }
+        Ok(child)
     }
 
-    /// Opens what the Plan names and sends it, with the program.
-    pub(crate) fn instruct(
-        &self,
-        plan: &Plan,
-        program: &Program,
-        inputs: &Inputs<'_>,
-    ) -> Result<()> {
-        // Before it has its program: later it may have hidden itself from its caller.
+    /// Sets what init can't set itself, before it has its program: later it may have hidden itself
+    /// from its caller.
+    fn privilege(&self, plan: &Plan) -> Result<()> {
         if let Some(score) = plan.oom_score_adj {
             set_oom_score(self.pid, score)?;
         }
         for limit in &plan.raise_limits {
             raise_limit(self.pid, *limit)?;
         }
-        let sources = prepare::open_all(plan, inputs)?;
-        channel::send_program(self.control.as_fd(), program, &sources)?;
         Ok(())
     }
 

@@ -38,8 +38,8 @@ fn make(maps: &IdMaps) -> Result<OwnedFd> {
     build.push(Op::NeedMaps {});
     let mut plan = build.plan;
     plan.id_maps = Some(maps.clone());
-    let mut child = Child::bear(&plan, Nature::default())?;
-    child.instruct(&plan, &Program::new(&plan, None)?, &Inputs::default())?;
+    let program = Program::new(&plan, None)?;
+    let mut child = Child::bear(&plan, &program, Nature::default(), &Inputs::default())?;
     match receive(child.control.as_fd())? {
         Some(Message { record, .. }) if record.kind == Kind::NeedMaps => {}
         Some(Message { record, .. }) => return Err(child.failed(&plan, &record)),
