@@ -7,6 +7,9 @@ use crate::sys::{self, Errno, Fd};
 use crate::wire::MAX_MESSAGE;
 use crate::{EXIT_FAILED, Failure};
 
+/// More than Linux has hierarchies of cgroup v1.
+const MAX_TASKS: usize = 32;
+
 /// The mapped program's descriptor and its length in bytes.
 pub struct Received {
     pub program: Fd,
@@ -19,11 +22,19 @@ pub struct Control {
     pub op: u32,
     buffer: Option<&'static mut [u8]>,
     state_len: usize,
+    tasks: Tasks,
+}
+
+/// The `tasks` files of the cgroup, which come when they are there, whatever else is waited for.
+struct Tasks {
+    files: [Fd; MAX_TASKS],
+    count: usize,
+    are_here: bool,
 }
 
 impl Control {
     pub fn new(number: i32) -> Self {
-        Self { socket: Fd(number), op: 0, buffer: None, state_len: 0 }
+        Self { socket: Fd(number), op: 0, buffer: None, state_len: 0, tasks: Tasks { files: [Fd(-1); MAX_TASKS], count: 0, are_here: false } }
     }
 
     /// Receives the descriptors. Each message says the program's length and whether more follow;
@@ -108,25 +119,63 @@ impl Control {
         }
     }
 
+    /// Waits for the `tasks` files of the cgroup, of which there must be so many.
+    pub fn wait_tasks(&mut self, count: u32) -> sys::Result<&[Fd]> {
+        while !self.tasks.are_here {
+            match self.read()? {
+                Some(Kind::Tasks) => {}
+                Some(_) => return Err(Errno::PROTO),
+                None => sys::exit(EXIT_FAILED),
+            }
+        }
+        if self.tasks.count != count as usize {
+            return Err(Errno::PROTO);
+        }
+        Ok(&self.tasks.files[..self.tasks.count])
+    }
+
     fn read_continue(&mut self) -> sys::Result<bool> {
+        loop {
+            match self.read()? {
+                Some(Kind::Continue) => return Ok(true),
+                Some(Kind::Tasks) => {}
+                Some(_) => return Err(Errno::PROTO),
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// Reads a record, and what comes with it; `None` when the caller is gone.
+    fn read(&mut self) -> sys::Result<Option<Kind>> {
         let buffer = match self.buffer.take() {
             Some(buffer) => buffer,
             None => allocate(MAX_MESSAGE)?,
         };
-        let received = sys::receive(self.socket, buffer, |_| {});
+        let Tasks { files, count, are_here } = &mut self.tasks;
+        let mut passed = 0;
+        let received = sys::receive(self.socket, buffer, |fd| {
+            if let Some(file) = files.get_mut(passed) {
+                *file = fd;
+            }
+            passed += 1;
+        });
         let record = Record::from_bytes(buffer);
         self.buffer = Some(buffer);
-        match received {
-            Ok(0) | Err(Errno::CONNRESET) => Ok(false),
-            Ok(len) if record.is_some_and(|record| record.kind == Kind::Continue) => {
+        let len = match received {
+            Ok(0) | Err(Errno::CONNRESET) => return Ok(None),
+            received => received?,
+        };
+        let kind = record.ok_or(Errno::PROTO)?.kind;
+        match kind {
+            Kind::Tasks if passed <= MAX_TASKS && !*are_here => (*count, *are_here) = (passed, true),
+            Kind::Continue if passed == 0 => {
                 if len > Record::SIZE {
                     self.state_len = len - Record::SIZE;
                 }
-                Ok(true)
             }
-            Ok(_) => Err(Errno::PROTO),
-            Err(errno) => Err(errno),
+            _ => return Err(Errno::PROTO),
         }
+        Ok(Some(kind))
     }
 
     /// The container's state for hooks, as the caller sent it last.

@@ -26,7 +26,11 @@ pub fn step(state: &mut State, op: Op) -> Step {
         Op::EnterDir { dir } => Ok(sys::fchdir(slots.get(dir)?)?),
         Op::Dup { from, to } => Ok(sys::dup_to(slots.get(from)?, Fd(to as i32), false)?),
         Op::NewSession {} => Ok(sys::setsid()?),
-        Op::JoinCgroup { path } | Op::JoinResctrl { path } => join_cgroup(image.str(path)?),
+        Op::JoinCgroup { tasks, .. } => join(slots.get(tasks)?),
+        Op::JoinResctrl { path } => {
+            let resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+            join(sys::openat2(CWD, image.str(path)?, O_WRONLY, resolve).during(Part::Lookup)?)
+        }
         Op::LoopbackUp {} => Ok(sys::loopback_up()?),
         Op::Unshare { flags } => Ok(sys::unshare(flags)?),
         Op::SetNs { fd, flags } => Ok(sys::setns(slots.get(fd)?, flags)?),
@@ -51,10 +55,8 @@ pub fn step(state: &mut State, op: Op) -> Step {
 }
 
 /// A process that moves only itself spares the wait that moving another costs.
-fn join_cgroup(path: &CStr) -> Step {
-    let resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-    let file = sys::openat2(CWD, path, O_WRONLY, resolve).during(Part::Lookup)?;
-    sys::write(file, b"0")?;
+fn join(tasks: Fd) -> Step {
+    sys::write(tasks, b"0")?;
     Ok(())
 }
 

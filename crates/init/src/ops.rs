@@ -86,11 +86,18 @@ ops! {
     }
     /// Moves this process into a cgroup by writing `0` to its `tasks` file.
     8 JoinCgroup {
-        /// The file, in a cgroup file system of the host.
+        /// The file, open for writing.
+        tasks: Slot,
+        /// Its path on the host, for messages.
         path: Str,
     }
-    /// Waits until the caller has made the cgroup, which it does while earlier operations run.
-    56 AwaitCgroup {}
+    /// Waits for the `tasks` files of the cgroup, which the caller makes while earlier operations run.
+    56 AwaitCgroup {
+        /// The slot of the first; those of the others follow it.
+        to: Slot,
+        /// How many there are.
+        count: u32,
+    }
     /// Leaves shared namespaces (`unshare(2)`).
     9 Unshare {
         /// `CLONE_NEW*` flags.

@@ -29,6 +29,8 @@ pub enum Kind {
     /// A detached mount comes along, with its slot in `value`: the caller has to give it what `init` has
     /// no right to give it.
     Mount = 12,
+    /// From the caller: the `tasks` files of the cgroup that it has made come along.
+    Tasks = 13,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             10 => Self::Listener,
             11 => Self::NeedScheduler,
             12 => Self::Mount,
+            13 => Self::Tasks,
             _ => return None,
         })
     }

@@ -247,7 +247,8 @@ impl Creation {
         }
         let mut reduced = None;
         let mut child = match early {
-            Some(child) => {
+            Some(mut child) => {
+                child.map_ids_first(making.plan)?;
                 self.make_cgroup(making, &mut state)?;
                 child
             }
@@ -261,7 +262,7 @@ impl Creation {
             }
         };
         let plan = reduced.as_ref().unwrap_or(making.plan);
-        child.cgroup_is_made(plan)?;
+        child.give_cgroup(plan, self.cgroup.as_ref())?;
         let terminal = self.follow(&mut child, plan, &mut state, sockets.console)?;
         let (device, inode) = spawn::init_identity()?;
         state.phase = Phase::Created;

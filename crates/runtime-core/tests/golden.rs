@@ -520,37 +520,6 @@ fn plans_are_as_written() {
     assert!(different.is_empty(), "these plans changed: {different:?}");
 }
 
-/// The word that a cgroup of v1 is made comes unasked, and no answer can be told from it.
-#[test]
-fn nothing_is_asked_for_before_the_cgroup_is_made() {
-    let asking = [
-        "NeedMaps",
-        "NeedDevices",
-        "NeedScheduler",
-        "LendMount",
-        "Console",
-        "HookPoint",
-        "Ready",
-    ];
-    let mut seen = 0;
-    for case in CASES {
-        let text = plan_of(case).text().to_string();
-        let names = text.lines().filter_map(|line| {
-            let mut words = line.split_whitespace();
-            words.next()?.parse::<u32>().ok()?;
-            words.next()
-        });
-        let names: Vec<&str> = names.collect();
-        let Some(awaited) = names.iter().position(|name| *name == "AwaitCgroup") else {
-            continue;
-        };
-        let early = names[..awaited].iter().find(|name| asking.contains(name));
-        assert_eq!(early, None, "{}", case.name);
-        seen += 1;
-    }
-    assert!(seen > 3, "few Plans wait for a cgroup: {seen}");
-}
-
 #[test]
 fn every_golden_file_has_a_case() {
     let directory = golden("x").parent().expect("a directory").to_owned();

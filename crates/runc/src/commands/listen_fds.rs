@@ -18,7 +18,8 @@ impl ListenFds {
     /// What this process was given; variables that are meant for another are none of it.
     pub(super) fn from_env() -> Self {
         let own = |name| env::var(name).unwrap_or_default();
-        if own("LISTEN_PID") != std::process::id().to_string() {
+        let meant_for = own("LISTEN_PID");
+        if meant_for.is_empty() || meant_for != std::process::id().to_string() {
             return Self::default();
         }
         Self::parse(&own("LISTEN_FDS"), &own("LISTEN_FDNAMES"))

@@ -102,7 +102,6 @@ impl Compiler<'_> {
         if self.init_opens_mounts {
             self.tree_attributes(to, &tree);
         } else {
-            self.join_cgroup_before_asking()?;
             self.build.push(Op::LendMount { mount: to });
             self.build.plan.lent.push((to, tree));
         }

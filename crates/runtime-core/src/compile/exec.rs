@@ -9,7 +9,7 @@ use super::process::{
     Program, needs_proc, push_console, push_controlling_terminal, push_cwd, push_filter,
     push_limits, push_proc_writes, push_small_limits,
 };
-use super::{identity, intel_rdt, push_joins, scheduling, security_labels};
+use super::{identity, intel_rdt, push_join, scheduling, security_labels};
 use crate::error::Result;
 use crate::host::Host;
 use crate::id::ContainerId;
@@ -73,7 +73,11 @@ impl Plan {
         }
         scheduling::push_initial_affinity(&mut build, process, options.cgroup.is_empty())?;
         intel_rdt::push_joins(&mut build, &options.resctrl)?;
-        push_joins(&mut build, &options.cgroup)?;
+        for directory in &options.cgroup {
+            let path = directory.join("tasks");
+            let tasks = build.source(Source::Tasks { path: path.clone() })?;
+            push_join(&mut build, tasks, &path)?;
+        }
         if !options.keep_affinity {
             scheduling::push_final_affinity(&mut build, process)?;
         }

@@ -23,9 +23,8 @@ mod unit;
 pub(crate) use unit::usual_unit;
 mod version;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use orlop_cgroups::Mode;
 use orlop_init::Op;
 use orlop_init::wire::Slot;
 
@@ -103,12 +102,9 @@ impl Plan {
     }
 }
 
-fn push_joins(build: &mut PlanBuilder, directories: &[PathBuf]) -> Result<()> {
-    for directory in directories {
-        let path = build.str(&directory.join("tasks").to_string_lossy())?;
-        build.push(Op::JoinCgroup { path });
-    }
-    build.at_none();
+fn push_join(build: &mut PlanBuilder, tasks: Slot, path: &Path) -> Result<()> {
+    let path = build.str(&path.to_string_lossy())?;
+    build.push(Op::JoinCgroup { tasks, path });
     Ok(())
 }
 
@@ -118,7 +114,7 @@ impl Compiler<'_> {
         self.build.push(Op::ResetSignals {});
         self.stdio()?;
         self.intel_rdt()?;
-        if !self.namespaces.leave_cgroups_in_reach() {
+        if self.joins_cgroup_first() {
             self.join_cgroup()?;
         }
         self.enter_namespaces()?;
@@ -182,6 +178,13 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// A cgroup namespace shows the cgroup in which it was made as its root. And the kernel lets an
+    /// opener other than the host's root move only processes of its own ids.
+    fn joins_cgroup_first(&self) -> bool {
+        let is_root = self.host.is_privileged() && !self.host.in_user_namespace;
+        self.namespaces.is_private(namespaces::CGROUP) || self.namespaces.has_user() && !is_root
+    }
+
     /// v1 hierarchies are joined by init itself, which spares an RCU wait; v2 it is born in.
     ///
     /// As late as can be: the caller makes them meanwhile.
@@ -193,22 +196,21 @@ impl Compiler<'_> {
             return Ok(());
         }
         let directories = resources::v1_directories(self.host, &cgroup.path);
-        self.build.at("linux.cgroupsPath");
-        if self.host.cgroups.mode() == Mode::V1 {
-            self.build.push(Op::AwaitCgroup {});
-        }
-        push_joins(&mut self.build, &directories)
-    }
-
-    /// One answer is like the other: nothing may be asked for while the word that the cgroup is made,
-    /// for which nobody asks, may still be on its way.
-    fn join_cgroup_before_asking(&mut self) -> Result<()> {
-        if self.host.cgroups.mode() != Mode::V1 {
+        let count = directories.len() as u32;
+        if count == 0 {
             return Ok(());
         }
-        let field = self.build.field();
-        self.join_cgroup()?;
-        self.build.at(field);
+        self.build.at("linux.cgroupsPath");
+        // They are given out downwards.
+        let mut to = Slot(0);
+        for _ in &directories {
+            to = self.build.made()?;
+        }
+        self.build.push(Op::AwaitCgroup { to, count });
+        for (tasks, directory) in (to.0..).map(Slot).zip(&directories) {
+            push_join(&mut self.build, tasks, &directory.join("tasks"))?;
+        }
+        self.build.at_none();
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use crate::spec::{Linux, NamespaceKind};
 pub(super) const USER: u32 = libc::CLONE_NEWUSER as u32;
 pub(super) const MOUNT: u32 = libc::CLONE_NEWNS as u32;
 const PID: u32 = libc::CLONE_NEWPID as u32;
-const CGROUP: u32 = libc::CLONE_NEWCGROUP as u32;
+pub(super) const CGROUP: u32 = libc::CLONE_NEWCGROUP as u32;
 const NETWORK: u32 = libc::CLONE_NEWNET as u32;
 /// Those with kernel parameters of their own.
 const HAS_PARAMETERS: u32 = NETWORK | libc::CLONE_NEWIPC as u32 | libc::CLONE_NEWUTS as u32;
@@ -134,12 +134,6 @@ impl Namespaces {
         // A time namespace has an operation of its own.
         let made = self.new & !CLONE_NEWTIME;
         if self.has_user() { made } else { made & !PID }
-    }
-
-    /// Whether init can join the host's cgroups still after it has entered its namespaces, and ends
-    /// up in the same place.
-    pub(super) fn leave_cgroups_in_reach(&self) -> bool {
-        !self.is_private(USER | CGROUP) && self.joined() & (MOUNT | PID) == 0
     }
 
     pub(super) fn clone_flags(&self) -> u32 {

@@ -54,7 +54,6 @@ impl Compiler<'_> {
             devices.push(MovedDevice { name, new_name });
         }
         self.build.plan.net_devices = devices;
-        self.join_cgroup_before_asking()?;
         self.build.at("linux.netDevices");
         self.build.push(Op::NeedDevices {});
         self.build.at_none();

@@ -84,7 +84,7 @@ impl Plan {
                 )
             }
             Op::JoinResctrl { path } => format!("join the resctrl group by {}", text(path)),
-            Op::JoinCgroup { path } => format!("join the cgroup by {}", text(path)),
+            Op::JoinCgroup { path, .. } => format!("join the cgroup by {}", text(path)),
             Op::SessionKeyring { name } => format!("join session keyring {}", text(name)),
             Op::Scheduler { policy, .. } => {
                 format!("set the scheduling policy {}", names::scheduler(policy))
@@ -127,6 +127,7 @@ impl Plan {
             }
             Some(Source::Tree(tree)) => tree.path.display().to_string(),
             Some(Source::Namespace { path, .. }) => path.display().to_string(),
+            Some(Source::Tasks { path }) => path.display().to_string(),
             Some(Source::Target) => "the container".to_owned(),
             Some(Source::Gate) => "the start gate".to_owned(),
             Some(Source::Given(n)) => format!("given file {n}"),
@@ -246,7 +247,7 @@ fn describe_plain(op: &Op) -> &'static str {
         Op::NeedScheduler {} => "wait for the scheduling policy",
         Op::NeedDevices {} => "wait for the network devices",
         Op::NeedMaps {} => "wait for the id maps",
-        Op::AwaitCgroup {} => "wait for the cgroup",
+        Op::AwaitCgroup { .. } => "wait for the cgroup",
         Op::PrivateProc { .. } => "make a private procfs",
         Op::OpenRoot { .. } => "open the container's root",
         Op::Pivot { .. } => "pivot_root into the root file system",

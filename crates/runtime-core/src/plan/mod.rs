@@ -138,6 +138,8 @@ pub(crate) enum Source {
         kind: u32,
         not_own: bool,
     },
+    /// The file by which a process joins a cgroup of v1.
+    Tasks { path: PathBuf },
     /// The pidfd of the container that is entered.
     Target,
     /// The start gate.
@@ -269,7 +271,7 @@ impl Plan {
         let (mut joined, mut bound) = (directories.clone(), directories);
         for step in &mut moved.steps {
             let (place, path) = match &mut step.op {
-                Op::JoinCgroup { path } => (path, joined.next().map(|one| one.join("tasks"))),
+                Op::JoinCgroup { path, .. } => (path, joined.next().map(|one| one.join("tasks"))),
                 Op::BindAt { path, .. } => (path, bound.next().map(Path::to_owned)),
                 _ => continue,
             };

@@ -65,6 +65,7 @@ fn source_text(source: &Source) -> String {
         Source::Namespace { path, kind, .. } => {
             format!("{} namespace {}", names::namespaces(*kind), path.display())
         }
+        Source::Tasks { path } => format!("cgroup's tasks {}", path.display()),
         Source::Target => "pidfd of the container".to_owned(),
         Source::Gate => "start gate".to_owned(),
         Source::Given(n) => format!("given file {n}"),

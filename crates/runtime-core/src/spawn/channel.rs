@@ -110,14 +110,8 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>> {
 
 /// Lets a waiting init go on; `state` goes to the hooks that it runs.
 pub(crate) fn send_continue(socket: BorrowedFd<'_>, state: &[u8]) -> Result<()> {
-    let record = Record {
-        kind: Kind::Continue,
-        op: 0,
-        value: 0,
-        part: Part::Call,
-    };
     let mut bytes = Vec::with_capacity(Record::SIZE + state.len());
-    bytes.extend_from_slice(&record.to_bytes());
+    bytes.extend_from_slice(&record(Kind::Continue));
     bytes.extend_from_slice(state);
     if bytes.len() > MAX_MESSAGE {
         let message = format!(
@@ -126,7 +120,27 @@ pub(crate) fn send_continue(socket: BorrowedFd<'_>, state: &[u8]) -> Result<()> 
         );
         return Err(Error::invalid("annotations", message));
     }
-    match send_fds(socket, &bytes, &[]) {
+    answer(socket, &bytes, &[])
+}
+
+/// Sends the `tasks` files of the cgroup that init waits for.
+pub(super) fn send_tasks(socket: BorrowedFd<'_>, tasks: &[OwnedFd]) -> Result<()> {
+    let tasks: Vec<_> = tasks.iter().map(AsFd::as_fd).collect();
+    answer(socket, &record(Kind::Tasks), &tasks)
+}
+
+fn record(kind: Kind) -> [u8; Record::SIZE] {
+    let record = Record {
+        kind,
+        op: 0,
+        value: 0,
+        part: Part::Call,
+    };
+    record.to_bytes()
+}
+
+fn answer(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    match send_fds(socket, bytes, fds) {
         // Init is gone; what it said, or how it ended, tells more than this.
         Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(()),
         result => result.context(|| "talk to init".to_owned()),

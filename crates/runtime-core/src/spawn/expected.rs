@@ -5,6 +5,7 @@ use orlop_init::Op;
 use crate::plan::Plan;
 use crate::seccomp;
 
+#[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "one for each record")]
 pub(super) struct Expected {
     pub child: bool,

@@ -5,9 +5,9 @@
 //! caller                                init
 //!   │ program and descriptors ────────────▶│   on its way before there is anybody to read it
 //!   │ clone ──────────────────────────────▶│
-//!   │ Continue ───────────────────────────▶│   only where the cgroup is made meanwhile
 //!   │◀──────────────────────── NeedMaps ───│   only with a new user namespace
 //!   │ Continue ───────────────────────────▶│
+//!   │ Tasks(fds) ─────────────────────────▶│   only on cgroup v1, once its directories are made
 //!   │◀──────────────── Child(pid, pidfd) ──│   only where the process had to fork
 //!   │◀───────────────────── NeedDevices ───│   only with network devices to move in
 //!   │ Continue ───────────────────────────▶│
@@ -102,6 +102,7 @@ pub(crate) struct Child {
     pub pidfd: OwnedFd,
     control: OwnedFd,
     released: bool,
+    expected: Expected,
     /// Network devices that go back to the host unless the process is given up.
     devices: Option<net_devices::Moved>,
 }
@@ -127,7 +128,7 @@ pub(crate) fn spawn_program(
     caller: &mut dyn Caller,
 ) -> Result<Child> {
     let mut child = Child::bear(plan, program, nature, inputs)?;
-    child.cgroup_is_made(plan)?;
+    child.give_cgroup(plan, nature.cgroup)?;
     child.follow(plan, caller)?;
     Ok(child)
 }
@@ -188,6 +189,7 @@ impl Child {
             pidfd: born.pidfd,
             control: ours,
             released: false,
+            expected: Expected::of(plan),
             devices: None,
         };
         if !is_told_first {
@@ -209,17 +211,41 @@ impl Child {
         Ok(())
     }
 
-    /// Tells init that it can join the cgroup, where it waits for that.
-    pub(crate) fn cgroup_is_made(&self, plan: &Plan) -> Result<()> {
-        if plan.has(|op| matches!(op, Op::AwaitCgroup {})) {
-            send_continue(self.control.as_fd(), &[])?;
+    /// Lets init join the cgroup, where it waits for that.
+    pub(crate) fn give_cgroup(&self, plan: &Plan, cgroup: Option<&Cgroup>) -> Result<()> {
+        match cgroup {
+            Some(cgroup) if plan.has(|op| matches!(op, Op::AwaitCgroup { .. })) => {
+                channel::send_tasks(self.control.as_fd(), &cgroup.tasks_fds()?)
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Writes the id maps, if they are the first thing that init asks for: while it waits for them,
+    /// nothing else is worth doing.
+    pub(crate) fn map_ids_first(&mut self, plan: &Plan) -> Result<()> {
+        let place = |wanted: fn(&Op) -> bool| plan.position(wanted);
+        let maps = place(|op| matches!(op, Op::NeedMaps {}));
+        let cgroup = place(|op| matches!(op, Op::AwaitCgroup { .. }));
+        match (maps, cgroup) {
+            (Some(maps), Some(cgroup)) if maps < cgroup => {}
+            _ => return Ok(()),
+        }
+        let message = channel::receive(self.control.as_fd())?;
+        match message.map(|message| message.record) {
+            Some(record) if record.kind == Kind::NeedMaps => {
+                self.expected.maps = false;
+                self.write_maps(plan)?;
+                send_continue(self.control.as_fd(), &[])
+            }
+            Some(record) if record.kind == Kind::Failed => Err(self.failed(plan, &record)),
+            Some(record) => Err(out_of_turn(record.kind)),
+            None => Err(self.died()),
+        }
     }
 
     /// Serves init until it is ready, or has become the program.
     pub(crate) fn follow(&mut self, plan: &Plan, caller: &mut dyn Caller) -> Result<()> {
-        let mut expected = Expected::of(plan);
         let mut records = InOrder::of(plan);
         // Who waits at a gate has more to do before.
         let ends_soon = !plan.has(|op| matches!(op, Op::Ready {}));
@@ -229,7 +255,7 @@ impl Child {
             }
             let next = records.next(self.control.as_fd(), self.pidfd.as_fd())?;
             let Some(Message { record, fd }) = next else {
-                return if expected.started {
+                return if self.expected.started {
                     Ok(())
                 } else {
                     Err(self.died())
@@ -238,35 +264,35 @@ impl Child {
             match (record.kind, fd) {
                 (Kind::Failed, _) => return Err(self.failed(plan, &record)),
                 (Kind::Ready, _) => return Ok(()),
-                (Kind::Starting, _) => expected.started = true,
-                (Kind::Child, Some(pidfd)) if std::mem::take(&mut expected.child) => {
+                (Kind::Starting, _) => self.expected.started = true,
+                (Kind::Child, Some(pidfd)) if std::mem::take(&mut self.expected.child) => {
                     self.replace(pidfd)?;
                 }
-                (Kind::Console, Some(master)) if std::mem::take(&mut expected.console) => {
+                (Kind::Console, Some(master)) if std::mem::take(&mut self.expected.console) => {
                     caller.console(master)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::NeedDevices, _) if std::mem::take(&mut expected.devices) => {
+                (Kind::NeedDevices, _) if std::mem::take(&mut self.expected.devices) => {
                     self.devices = Some(net_devices::move_all(&plan.net_devices, self.pid)?);
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::Mount, Some(mount)) if expected.take_lent(record.value) => {
+                (Kind::Mount, Some(mount)) if self.expected.take_lent(record.value) => {
                     dress_lent(plan, record.value, mount.as_fd())?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::NeedScheduler, _) if std::mem::take(&mut expected.scheduler) => {
+                (Kind::NeedScheduler, _) if std::mem::take(&mut self.expected.scheduler) => {
                     self.schedule(plan)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::Listener, _) if std::mem::take(&mut expected.listener) => {
+                (Kind::Listener, _) if std::mem::take(&mut self.expected.listener) => {
                     caller.seccomp_listener(self, record.value)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::NeedMaps, _) if std::mem::take(&mut expected.maps) => {
+                (Kind::NeedMaps, _) if std::mem::take(&mut self.expected.maps) => {
                     self.write_maps(plan)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::HookPoint, _) if std::mem::take(&mut expected.hook_point) => {
+                (Kind::HookPoint, _) if std::mem::take(&mut self.expected.hook_point) => {
                     let state = caller.hook_point(self)?;
                     send_continue(self.control.as_fd(), &state)?;
                 }

@@ -4,7 +4,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use orlop_init::wire::Slot;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, fstatfs, open, openat, statat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, open, openat, openat2,
+    statat,
+};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use super::Inputs;
@@ -68,10 +71,18 @@ fn open_one<'a>(
             kind,
             not_own,
         } => namespace(path, *kind, *not_own).map(Opened::Owned),
+        Source::Tasks { path } => tasks(path).map(Opened::Owned),
         Source::Target => given(inputs.target, "container's pidfd"),
         Source::Gate => given(inputs.gate, "start gate"),
         Source::Given(index) => given(inputs.given.get(*index).copied(), "given file"),
     }
+}
+
+fn tasks(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    openat2(CWD, path, flags, Mode::empty(), resolve)
+        .context(|| format!("open {} to join the cgroup", path.display()))
 }
 
 /// Looks at a root file system that init will open: an early error is a clear one.
