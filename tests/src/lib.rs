@@ -6,6 +6,7 @@
 //! - [`Fixture`] gives a test its private folder, state root, ids and a [`census`] before and after;
 //! - [`Bundle`] is a busybox root file system with a `config.json` to edit;
 //! - [`Runtime`] and [`Container`] run the commands, with captured output and a time limit;
+//! - [`host_mounts`] is a mount namespace in the place of the host's;
 //! - [`view`] hides one cgroup version in a private mount namespace;
 //! - [`canary`] tells whether a tree of files has been touched, [`attacker`] exchanges paths while
 //!   a runtime walks them;
@@ -21,6 +22,7 @@ pub mod cgroup;
 pub mod console;
 pub mod criu;
 pub mod fixture;
+pub mod host_mounts;
 pub mod locate;
 pub mod patience;
 pub mod runtime;

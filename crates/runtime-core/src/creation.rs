@@ -21,7 +21,7 @@ use crate::resctrl::{self, Resctrl, ResctrlPlace};
 use crate::runtime::CreateOptions;
 use crate::seccomp::Filter;
 use crate::seccomp_agent::SeccompAgent;
-use crate::spawn::{self, Child, Inputs, Nature, Program};
+use crate::spawn::{self, Child, HostRoot, Inputs, Nature, Program};
 use crate::state::{Claim, FileId, LockedDir, OciState, Phase, State, Status};
 use crate::{gate, hooks, notify, out_of_memory, pid_file, unit};
 
@@ -62,15 +62,17 @@ pub(crate) fn run(
     unit: Option<unit::Prepared>,
     sockets: Sockets,
 ) -> Result<Made> {
+    let root = making.host_root()?;
     // Init does what takes longest on its own. It needs no record: it ends with its caller.
     let early = match making.can_be_born_first() {
-        true => Some(making.bear(making.plan, claim.directory()?, None)?),
+        true => Some(making.bear(making.plan, claim.directory()?, None, None)?),
         false => None,
     };
-    let state = making.first_state(unit.as_ref())?;
+    let mut state = making.first_state(unit.as_ref())?;
+    state.root_mount = root.as_ref().map(HostRoot::id).transpose()?;
     let mut creation = Creation::begin(claim, &state, unit)?;
     let made_for = state.clone();
-    match creation.make(making, early, state, sockets) {
+    match creation.make(making, early, root, state, sockets) {
         Ok(grown) => Ok(Made { creation, grown }),
         Err(error) => {
             let error = out_of_memory::explain(error, creation.cgroup.as_ref());
@@ -87,17 +89,31 @@ impl Making<'_> {
     fn can_be_born_first(&self) -> bool {
         let is_certain = self.options.cgroup_policy == CgroupPolicy::Require;
         let late = self.host.cgroups.mode() == Mode::V1 && is_certain;
-        let names_others = self.plan.resctrl.is_some() || self.options.notify_socket;
+        let names_others = self.plan.resctrl.is_some()
+            || self.plan.host_root().is_some()
+            || self.options.notify_socket;
         (self.plan.cgroup.is_none() || late) && !names_others
     }
 
-    fn bear(&self, plan: &Plan, dir: BorrowedFd<'_>, cgroup: Option<&Cgroup>) -> Result<Child> {
+    /// The root file system, where it is to become one of the host's mounts.
+    fn host_root(&self) -> Result<Option<HostRoot>> {
+        self.plan.host_root().map(HostRoot::prepare).transpose()
+    }
+
+    fn bear(
+        &self,
+        plan: &Plan,
+        dir: BorrowedFd<'_>,
+        root: Option<BorrowedFd<'_>>,
+        cgroup: Option<&Cgroup>,
+    ) -> Result<Child> {
         let gate = match self.options.gate {
             true => Some(gate::listen(dir)?),
             false => None,
         };
         let inputs = Inputs {
             gate: gate.as_ref().map(AsFd::as_fd),
+            root,
             filter: self.filter,
             ..Inputs::default()
         };
@@ -237,6 +253,7 @@ impl Creation {
         &mut self,
         making: &Making<'_>,
         early: Option<Child>,
+        mut root: Option<HostRoot>,
         mut state: State,
         sockets: Sockets,
     ) -> Result<Grown> {
@@ -257,8 +274,15 @@ impl Creation {
                 if let Some(resctrl) = &making.plan.resctrl {
                     resctrl.make()?;
                 }
+                if let Some(root) = &mut root {
+                    root.attach()?;
+                }
                 let plan = reduced.as_ref().unwrap_or(making.plan);
-                making.bear(plan, self.dir()?.as_fd(), self.cgroup.as_ref())?
+                let tree = root.as_ref().map(AsFd::as_fd);
+                let mut child =
+                    making.bear(plan, self.dir()?.as_fd(), tree, self.cgroup.as_ref())?;
+                child.hold_root(root);
+                child
             }
         };
         let plan = reduced.as_ref().unwrap_or(making.plan);

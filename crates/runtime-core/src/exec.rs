@@ -1,9 +1,10 @@
 //! Further processes in a running container.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use orlop_cgroups::Cgroup;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, statat};
 use rustix::process::Pid;
 
 use crate::annotations;
@@ -11,7 +12,7 @@ use crate::birth::Entering;
 use crate::compile::JoinOptions;
 use crate::console_socket::ConsoleSocket;
 use crate::container::{Container, ExecOptions, ExecProcess, cgroup_at};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::pid_file;
 use crate::plan::Plan;
@@ -19,7 +20,7 @@ use crate::process_id::ProcessId;
 use crate::seccomp::Cache;
 use crate::seccomp_agent::SeccompAgent;
 use crate::spawn::{self, Child, Inputs, Nature};
-use crate::state::{CgroupPlace, OciState, Status};
+use crate::state::{CgroupPlace, OciState, State, Status};
 use crate::sub_cgroup::{self, SubCgroup};
 
 pub(crate) fn run(
@@ -43,8 +44,13 @@ pub(crate) fn run(
     let gone = || Error::NotRunning(state.id.clone());
     let target = first.open()?.ok_or_else(gone)?;
     let cgroup = cgroup_at(&places);
+    let root = join
+        .enters_root
+        .then(|| root_of(state, first))
+        .transpose()?;
     let inputs = Inputs {
         target: Some(target.as_fd()),
+        root: root.as_ref().map(AsFd::as_fd),
         filter: filter.as_deref(),
         ..Inputs::default()
     };
@@ -73,6 +79,35 @@ pub(crate) fn run(
         terminal: caller.terminal,
         warnings: plan.warnings,
     })
+}
+
+/// The root directory of a container that has no mount namespace of its own, as its first process
+/// has it: what is mounted over its path by now is another's. A process may change its root, and
+/// nobody is to follow it to the host's.
+fn root_of(state: &State, first: ProcessId) -> Result<OwnedFd> {
+    let rootfs = state.rootfs.display();
+    let operation = || format!("open the container's root {rootfs}");
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let path = format!("/proc/{}/root", first.pid());
+    let root = rustix::fs::open(path, flags, Mode::empty()).context(operation)?;
+    // It was opened by number: only now is it sure whose it is.
+    if !first.alive()? {
+        return Err(Error::NotRunning(state.id.clone()));
+    }
+    let is_it = match state.root_mount {
+        Some(id) => spawn::is_root_of(root.as_fd(), id)?,
+        None => {
+            let planned = statat(CWD, &state.rootfs, AtFlags::SYMLINK_NOFOLLOW);
+            let planned = planned.context(operation)?;
+            let found = fstat(&root).context(operation)?;
+            (found.st_dev, found.st_ino) == (planned.st_dev, planned.st_ino)
+        }
+    };
+    if !is_it {
+        let message = format!("cannot exec: the container's first process has left {rootfs}");
+        return Err(Error::WrongState { message });
+    }
+    Ok(root)
 }
 
 /// Starts the process; on v2, where a cgroup with children takes none, in that of the container's
@@ -122,8 +157,10 @@ fn join_options(container: &Container, places: &[CgroupPlace]) -> Result<JoinOpt
     let linux = container.spec()?.linux.as_ref();
     // The container's own filter holds for everything that enters it.
     let seccomp = linux.and_then(|linux| linux.seccomp.clone());
+    let namespaces = state.new_namespaces | state.joined_namespaces;
     Ok(JoinOptions {
-        namespaces: state.new_namespaces | state.joined_namespaces,
+        namespaces,
+        enters_root: namespaces & libc::CLONE_NEWNS as u32 == 0,
         seccomp,
         id: Some(state.id.clone()),
         no_new_keyring: !state.session_keyring,

@@ -14,7 +14,7 @@ use crate::process_id;
 use crate::signal::Signal;
 use crate::spec::{Hook, Spec};
 use crate::state::{ContainerDir, LockedDir, OciState, Phase, Place, State, Status};
-use crate::{freeze, gate, hooks, resctrl, unit};
+use crate::{freeze, gate, hooks, resctrl, spawn, unit};
 
 /// How long a killed process may take to be gone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
@@ -169,6 +169,7 @@ fn clear(cgroup: &Cgroup) -> Result<()> {
 fn remove(dir: LockedDir, state: &State) -> Result<Vec<String>> {
     kill_first_process(state)?;
     remove_cgroup(state)?;
+    remove_root(state)?;
     resctrl::remove(&state.resctrl)?;
     let poststop = if state.late_hooks {
         poststop_hooks(&dir)
@@ -201,6 +202,17 @@ fn remove_cgroup(state: &State) -> Result<()> {
         cgroup.kill_all(orlop_cgroups::Signal::KILL)?;
     }
     Ok(cgroup.destroy()?)
+}
+
+/// Takes away what a `create` that was killed has mounted among the host's. What one has that was
+/// created is for who made it to unmount.
+fn remove_root(state: &State) -> Result<()> {
+    match state.root_mount {
+        Some(id) if state.phase == Phase::Creating && state.is_of_this_boot()? => {
+            spawn::detach_recorded(&state.rootfs, id)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn poststop_hooks(dir: &ContainerDir) -> Vec<Hook> {

@@ -179,7 +179,36 @@ fn cases() -> Vec<(&'static str, Value)> {
                 { "destination": "/dev", "type": "bind", "options": ["remount", "ro", "slave"] },
             ])),
         ),
+        (
+            "host-mounts",
+            and(
+                on_host(),
+                &json!({
+                    "process": { "terminal": true },
+                    "root": { "readonly": true },
+                    "hooks": { "createContainer": [{ "path": "/bin/hook" }] },
+                    "linux": { "rootfsPropagation": "rprivate" },
+                    "mounts": [
+                        { "destination": "/proc", "type": "proc" },
+                        { "destination": "/dev", "type": "tmpfs" },
+                        { "destination": "/dev/pts", "type": "devpts" },
+                        { "destination": "/tmp", "type": "tmpfs", "options": ["ro"] },
+                        bind(&["rbind", "ro"]),
+                        { "destination": "/again", "type": "bind", "source": "rootfs/tmp" },
+                    ],
+                }),
+            ),
+        ),
+        (
+            "host-mounts-readonly-root",
+            and(on_host(), &json!({ "root": { "readonly": true } })),
+        ),
     ]
+}
+
+/// Without a mount namespace.
+fn on_host() -> Value {
+    json!({ "linux": { "namespaces": [{ "type": "pid" }] } })
 }
 
 fn mounted(mounts: &Value) -> Value {
@@ -271,6 +300,34 @@ fn refusals() -> Vec<(Value, &'static str)> {
             json!({ "linux": { "namespaces": [{ "type": "time" }],
                 "timeOffsets": { "realtime": { "secs": 1 } } } }),
             "linux.timeOffsets.realtime: no such clock: a time namespace has monotonic and boottime",
+        ),
+        (
+            and(
+                on_host(),
+                &json!({ "linux": { "maskedPaths": ["/proc/kcore"] } }),
+            ),
+            "linux.maskedPaths: needs a mount namespace of its own in linux.namespaces",
+        ),
+        (
+            and(
+                on_host(),
+                &json!({ "linux": { "rootfsPropagation": "rslave" } }),
+            ),
+            "linux.rootfsPropagation: \"rslave\" needs a mount namespace of its own in linux.namespaces; in the host's a container's root is private",
+        ),
+        (
+            and(on_host(), &mounted(&json!([bind(&["rbind", "rshared"])]))),
+            "mounts[0]: options: a shared mount needs a mount namespace of its own in linux.namespaces",
+        ),
+        (
+            and(
+                and(
+                    user(),
+                    &json!({ "linux": { "namespaces": [{ "type": "user" }] } }),
+                ),
+                &mounted(&json!([bind(&["bind"])])),
+            ),
+            "mounts: without a mount namespace of its own in linux.namespaces a container mounts in the host's, which takes the host's CAP_SYS_ADMIN",
         ),
     ]
 }

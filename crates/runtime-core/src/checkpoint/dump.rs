@@ -98,6 +98,9 @@ fn write(container: &Container, mut options: CheckpointOptions) -> Result<()> {
     let state = container.record();
     let not_running = || Error::NotRunning(state.id.clone());
     let process = state.process.ok_or_else(not_running)?;
+    if state.root_mount.is_some() {
+        return Err(mounts::among_the_hosts());
+    }
     criu::version()?;
     if options.pre_dump {
         criu::require(Feature::MemoryTracking)?;

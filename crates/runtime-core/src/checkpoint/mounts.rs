@@ -41,6 +41,12 @@ pub(super) struct External {
     pub source: String,
 }
 
+/// criu would take the host's mounts for the container's.
+pub(super) fn among_the_hosts() -> Error {
+    let message = "a container whose mounts are among the host's can't be checkpointed or restored: it needs a mount namespace of its own";
+    Error::invalid("linux.namespaces", message)
+}
+
 fn external(key: impl Into<String>, source: impl Into<String>) -> External {
     External {
         key: key.into(),

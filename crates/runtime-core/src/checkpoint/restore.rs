@@ -80,6 +80,9 @@ impl Runtime {
         let bundle = Bundle::open(&create.bundle)?;
         let host = Host::probe_for(&bundle.spec)?;
         let plan = runtime::compile(&bundle, create, &host)?;
+        if plan.host_root().is_some() {
+            return Err(mounts::among_the_hosts());
+        }
         spawn::check_rootfs(plan.rootfs.as_deref().unwrap_or(Path::new("/")))?;
         let sockets = Sockets::connect(create, &bundle.spec.annotations)?;
         let version = criu::version()?;

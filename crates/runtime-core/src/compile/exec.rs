@@ -22,6 +22,8 @@ use crate::spec::{MemoryPolicy, Personality, Process, Seccomp};
 pub(crate) struct JoinOptions {
     /// Namespaces to join, as `CLONE_NEW*`.
     pub(crate) namespaces: u32,
+    /// Whether the container's root is entered by itself: no namespace leads there.
+    pub(crate) enters_root: bool,
     pub(crate) seccomp: Option<Seccomp>,
     pub(crate) id: Option<ContainerId>,
     pub(crate) no_new_keyring: bool,
@@ -119,6 +121,10 @@ fn enter(build: &mut PlanBuilder, options: &JoinOptions) -> Result<()> {
     if flags & USER != 0 {
         build.push(Op::BecomeIds { uid: 0, gid: 0 });
     }
+    if options.enters_root {
+        let root = build.source(Source::TargetRoot)?;
+        build.push(Op::Chroot { root });
+    }
     let name = options.id.as_ref().map(|id| format!("_ses.{id}"));
     if !options.no_new_keyring && (name.is_some() || options.unnamed_keyring) {
         let name = build.str(&name.unwrap_or_default())?;
@@ -195,6 +201,23 @@ mod tests {
         let host = Host::root_with(Layout::parse("", "0::/\n"));
         let plan = Plan::compile_exec(&process, &options, &host).unwrap();
         plan.steps.iter().map(|step| step.op.name()).collect()
+    }
+
+    #[test]
+    fn a_root_that_no_namespace_leads_to_is_entered_before_the_working_directory() {
+        let process = json!({ "cwd": "/", "args": ["true"], "terminal": true });
+        let process: Process = serde_json::from_value(process).unwrap();
+        let options = JoinOptions {
+            namespaces: PID,
+            enters_root: true,
+            ..JoinOptions::default()
+        };
+        let host = Host::root_with(Layout::parse("", "0::/\n"));
+        let plan = Plan::compile_exec(&process, &options, &host).unwrap();
+        let place = |name| plan.steps.iter().position(|step| step.op.name() == name);
+        let places = ["SetNs", "Chroot", "OpenRoot", "Console", "Cwd", "Fork"].map(place);
+        assert!(places.is_sorted() && places[0].is_some(), "{places:?}");
+        assert_eq!(plan.sources.last(), Some(&Source::TargetRoot));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use orlop_init::wire::Slot;
 use super::Compiler;
 use super::mount_options::MountOptions;
 use super::resources;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::{Attr, Tree};
 use crate::spec::Mount;
 
@@ -35,10 +35,6 @@ const READ_ONLY: Attr = Attr {
 
 impl Compiler<'_> {
     pub(super) fn mounts(&mut self) -> Result<()> {
-        if !self.spec.mounts.is_empty() && !self.has_mount_namespace() {
-            let message = "need a mount namespace of their own in linux.namespaces";
-            return Err(Error::invalid("mounts", message));
-        }
         for (index, mount) in self.spec.mounts.iter().enumerate() {
             if mount.kind.as_deref() == Some("cgroup") {
                 self.join_cgroup()?;
@@ -73,6 +69,12 @@ impl Compiler<'_> {
             return Err(self
                 .build
                 .error(format!("options: {option:?} is not supported yet")));
+        }
+        // Whoever unmounts it would unmount what is mounted on the host where it is from.
+        if options.propagation == libc::MS_SHARED && !self.has_mount_namespace() {
+            return Err(self.build.error(
+                "options: a shared mount needs a mount namespace of its own in linux.namespaces",
+            ));
         }
         let kind = mount.kind.as_deref().unwrap_or_default();
         if options.remount {

@@ -36,7 +36,7 @@ impl Compiler<'_> {
 
     pub(super) fn console(&mut self) -> Result<()> {
         if self.process.terminal {
-            let bind = self.has_mount_namespace();
+            let bind = self.has_root_mount();
             push_console(&mut self.build, self.process, self.root, bind);
             push_controlling_terminal(&mut self.build);
         }

@@ -1,6 +1,6 @@
 //! The root file system: attached, furnished with devices, entered, and closed off.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use orlop_init::Op;
 use orlop_init::wire::{OnError, Slot};
@@ -47,6 +47,17 @@ impl Compiler<'_> {
         self.namespaces.is_private(MOUNT)
     }
 
+    /// Without a mount namespace of its own a container mounts among the host's, if it has to.
+    fn mounts_on_host(&self) -> bool {
+        let is_readonly = self.spec.root.as_ref().is_some_and(|root| root.readonly);
+        !self.has_mount_namespace() && (is_readonly || !self.spec.mounts.is_empty())
+    }
+
+    /// Whether the root is a mount of the container's own, in which others can be made.
+    pub(super) fn has_root_mount(&self) -> bool {
+        self.has_mount_namespace() || self.mounts_on_host()
+    }
+
     pub(super) fn root_filesystem(&mut self) -> Result<()> {
         self.build.at("root.path");
         let root = self
@@ -59,15 +70,14 @@ impl Compiler<'_> {
         }
         let path = self.options.bundle.join(&root.path);
         self.build.plan.rootfs = Some(path.clone());
+        let propagation = self.root_propagation()?;
+        if self.mounts_on_host() {
+            return self.host_root(path);
+        }
         if !self.has_mount_namespace() {
-            if root.readonly {
-                let message = "needs a mount namespace of its own in linux.namespaces";
-                return Err(Error::invalid("root.readonly", message));
-            }
             self.root = self.build.source(Source::RootDir { path })?;
             return Ok(());
         }
-        let propagation = self.root_propagation()?;
         if self.namespaces.is_new(MOUNT) {
             let everything = self.build.str("/")?;
             // A slave has to be one of the host's mount, not of a private copy.
@@ -98,6 +108,24 @@ impl Compiler<'_> {
             root: self.root,
             at,
         });
+        Ok(())
+    }
+
+    fn host_root(&mut self, path: PathBuf) -> Result<()> {
+        if self.namespaces.has_user() || self.init_opens_mounts {
+            let field = match self.spec.mounts.is_empty() {
+                true => "root.readonly",
+                false => "mounts",
+            };
+            let message = "without a mount namespace of its own in linux.namespaces a container mounts in the host's, which takes the host's CAP_SYS_ADMIN";
+            return Err(Error::invalid(field, message));
+        }
+        let at = path.display();
+        self.build.warn(format!(
+            "the container has no mount namespace of its own: what is mounted at {at} and below is the \
+             host's, and stays until `umount --recursive {at}`"
+        ));
+        self.root = self.build.source(Source::HostRoot { path })?;
         Ok(())
     }
 
@@ -148,6 +176,12 @@ impl Compiler<'_> {
                     .error(format!("{asked:?} is no propagation type")));
             }
         };
+        if propagation != libc::MS_PRIVATE && !self.has_mount_namespace() {
+            return Err(self.build.error(format!(
+                "{asked:?} needs a mount namespace of its own in linux.namespaces; in the host's a \
+                 container's root is private"
+            )));
+        }
         self.build.at("root.path");
         Ok(propagation)
     }
@@ -166,7 +200,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn devices(&mut self) -> Result<()> {
-        if self.options.no_devices || !self.has_own_dev() || !self.has_mount_namespace() {
+        if self.options.no_devices || !self.has_own_dev() || !self.has_root_mount() {
             return Ok(());
         }
         let mut nodes = Vec::new();

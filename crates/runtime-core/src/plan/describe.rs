@@ -122,9 +122,12 @@ impl Plan {
 
     pub(crate) fn describe_slot(&self, slot: Slot) -> String {
         match self.source(slot) {
-            Some(Source::Root { path, .. } | Source::RootDir { path }) => {
+            Some(
+                Source::Root { path, .. } | Source::RootDir { path } | Source::HostRoot { path },
+            ) => {
                 format!("rootfs {}", path.display())
             }
+            Some(Source::TargetRoot) => "the container's root".to_owned(),
             Some(Source::Tree(tree)) => tree.path.display().to_string(),
             Some(Source::Namespace { path, .. }) => path.display().to_string(),
             Some(Source::Tasks { path }) => path.display().to_string(),

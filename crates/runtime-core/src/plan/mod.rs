@@ -130,6 +130,11 @@ pub(crate) enum Source {
     Root { path: PathBuf, propagation: u64 },
     /// The container's root file system as it is, for `chroot(2)` without a mount namespace.
     RootDir { path: PathBuf },
+    /// The container's root file system as a private clone that the caller attaches where it is:
+    /// there is no mount namespace but the host's.
+    HostRoot { path: PathBuf },
+    /// The root directory of the container that is entered.
+    TargetRoot,
     /// A detached clone of a host path, with the attributes it will have.
     Tree(Tree),
     /// A namespace's file.
@@ -255,6 +260,14 @@ impl Plan {
     /// The place of the first such operation.
     pub(crate) fn position(&self, wanted: impl Fn(&Op) -> bool) -> Option<usize> {
         self.steps.iter().position(|step| wanted(&step.op))
+    }
+
+    /// The root file system that the caller attaches among the host's mounts, if it does.
+    pub(crate) fn host_root(&self) -> Option<&Path> {
+        self.sources.iter().find_map(|source| match source {
+            Source::HostRoot { path } => Some(path.as_path()),
+            _ => None,
+        })
     }
 
     /// Whether the process goes on under another pid.

@@ -53,6 +53,10 @@ fn source_text(source: &Source) -> String {
             )
         }
         Source::RootDir { path } => format!("directory {}", path.display()),
+        Source::HostRoot { path } => {
+            format!("rootfs {} private, attached there", path.display())
+        }
+        Source::TargetRoot => "root of the container".to_owned(),
         Source::Tree(tree) => {
             let set = tree.attr.set | tree.recursive_attr.set;
             let deep = if tree.recursive { "rbind" } else { "bind" };

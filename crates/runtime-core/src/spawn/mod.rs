@@ -28,6 +28,7 @@ mod channel;
 mod expected;
 #[cfg(feature = "systemd")]
 mod holder;
+mod host_root;
 mod in_order;
 mod locked;
 mod pidfd;
@@ -58,6 +59,7 @@ use pidfd::{pid_of, reap};
 pub(crate) use channel::{Message, send_continue};
 #[cfg(feature = "systemd")]
 pub(crate) use holder::Holder;
+pub(crate) use host_root::{HostRoot, detach_recorded, is_root_of};
 pub(crate) use prepare::check_rootfs;
 pub(crate) use program::{Program, init_identity};
 pub(crate) use started::{Started, TakeListener, wait_started};
@@ -71,6 +73,8 @@ pub(crate) struct Inputs<'a> {
     pub given: Vec<BorrowedFd<'a>>,
     pub gate: Option<BorrowedFd<'a>>,
     pub target: Option<BorrowedFd<'a>>,
+    /// The root file system, where that is a mount of the host's or another process's root.
+    pub root: Option<BorrowedFd<'a>>,
     pub filter: Option<&'a Filter>,
 }
 
@@ -105,6 +109,8 @@ pub(crate) struct Child {
     expected: Expected,
     /// Network devices that go back to the host unless the process is given up.
     devices: Option<net_devices::Moved>,
+    /// Its root among the host's mounts, which is taken away unless the process is given up.
+    root: Option<HostRoot>,
 }
 
 /// Starts a Plan's process, up to where init is ready, or, where the Plan has no such point, up to
@@ -191,6 +197,7 @@ impl Child {
             released: false,
             expected: Expected::of(plan),
             devices: None,
+            root: None,
         };
         if !is_told_first {
             child.privilege(plan)?;
@@ -209,6 +216,11 @@ impl Child {
             raise_limit(self.pid, *limit)?;
         }
         Ok(())
+    }
+
+    /// Makes the mount go with the process, until that is given up.
+    pub(crate) fn hold_root(&mut self, root: Option<HostRoot>) {
+        self.root = root;
     }
 
     /// Lets init join the cgroup, where it waits for that.
@@ -366,6 +378,9 @@ impl Child {
         self.released = true;
         if let Some(devices) = self.devices.take() {
             devices.keep();
+        }
+        if let Some(root) = self.root.take() {
+            root.keep();
         }
     }
 

@@ -65,6 +65,7 @@ fn open_one<'a>(
     match source {
         Source::Root { path, propagation } => root_tree(path, *propagation).map(Opened::Owned),
         Source::RootDir { path } => open_rootfs(path).map(Opened::Owned),
+        Source::HostRoot { .. } | Source::TargetRoot => given(inputs.root, "root file system"),
         Source::Tree(tree) => bind_tree(tree, users).map(Opened::Owned),
         Source::Namespace {
             path,
@@ -109,7 +110,7 @@ fn no_rootfs(path: &Path, error: rustix::io::Errno) -> Error {
 
 /// The root file system's directory. A link in its place is refused: it would decide what becomes
 /// the container's root.
-fn open_rootfs(path: &Path) -> Result<OwnedFd> {
+pub(super) fn open_rootfs(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match open(path, flags, Mode::empty()) {
         Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => Err(not_a_rootfs(path)),
@@ -129,9 +130,17 @@ fn clone_tree(of: BorrowedFd<'_>, recursive: bool) -> rustix::io::Result<OwnedFd
 }
 
 fn root_tree(path: &Path, propagation: u64) -> Result<OwnedFd> {
-    let root = open_rootfs(path)?;
+    private_clone(open_rootfs(path)?.as_fd(), path, propagation)
+}
+
+/// A clone of all mounts at a root file system's directory, detached; `path` is for errors.
+pub(super) fn private_clone(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    propagation: u64,
+) -> Result<OwnedFd> {
     let operation = || format!("clone the mount of rootfs {}", path.display());
-    let tree = clone_tree(root.as_fd(), true).context(operation)?;
+    let tree = clone_tree(root, true).context(operation)?;
     sys::mount_setattr(tree.as_fd(), true, 0, 0, propagation).context(operation)?;
     Ok(tree)
 }

@@ -92,6 +92,9 @@ pub(crate) struct State {
     /// Whether the container has a session keyring of its own.
     #[serde(default)]
     pub(crate) session_keyring: bool,
+    /// The mount that is its root, where that is one of the host's: what `statx(2)` numbers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) root_mount: Option<u64>,
     /// Whether its root was entered with `chroot(2)`.
     pub(crate) no_pivot: bool,
     /// Whether its configuration has hooks that run after its creation.
@@ -135,6 +138,7 @@ impl State {
             new_namespaces: 0,
             joined_namespaces: 0,
             session_keyring: false,
+            root_mount: None,
             no_pivot: false,
             late_hooks: false,
             unit: None,
