@@ -3,8 +3,11 @@
 //!
 //! Needs a build with the feature `failpoints`; see `locate::runtime_with_failpoints`.
 
+use orlop_tests::host_mounts::HostMounts;
 use orlop_tests::patience::patient;
 use orlop_tests::runtime::{Call, Running};
+use orlop_tests::security::config::without_namespace;
+use orlop_tests::security::container_by;
 use orlop_tests::{Bundle, Container, Fixture, locate, test_name};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -249,6 +252,64 @@ fn the_command_is_killed_at_every_operation() {
         container.delete_force().ok();
         fixture.assert_clean();
     }
+}
+
+/// A container among the host's mounts: what `create` has attached there goes again, whoever is killed,
+/// at once or with one `delete --force`.
+#[test]
+fn no_mount_is_left_among_the_hosts() {
+    let fixture = fixture(test_name!());
+    let bundle = without_namespace(full(&fixture), "mount")
+        .set("/linux/maskedPaths", json!([]))
+        .set("/linux/readonlyPaths", json!([]))
+        .written();
+    let host = HostMounts::new().expect("make a mount namespace");
+    let runtime = host.runtime(fixture.runtime());
+    let before = host.table().expect("read the table of mounts");
+    // What was made keeps its mounts when it is deleted.
+    let end = |container: &Container, what: &str| {
+        let made = is_made(&fixture, container);
+        container.delete_force().ok();
+        if made {
+            host.unmount(&bundle.rootfs()).expect("unmount");
+        }
+        assert_eq!(host.table().unwrap(), before, "{what}");
+        fixture.assert_clean();
+    };
+    for index in 0..steps(&fixture, &bundle).len() {
+        let named = |name| container_by(&fixture, &runtime, &bundle, &format!("{name}{index}"));
+        let failing = named("f");
+        let fault = format!("{index}:fail");
+        failing.call("create").env(FAILPOINT, fault).run();
+        if !is_made(&fixture, &failing) {
+            assert_eq!(host.table().unwrap(), before, "operation {index} fails");
+        }
+        end(&failing, &format!("operation {index} fails"));
+        let bereft = named("i");
+        if let Parked::Here(running, init) = parked(&bereft, "create", index) {
+            kill(init);
+            running.finish();
+        }
+        end(&bereft, &format!("init is killed at operation {index}"));
+        let orphan = named("c");
+        if let Parked::Here(mut running, _) = parked(&orphan, "create", index) {
+            running.kill().expect("kill the command");
+            running.finish();
+        }
+        end(
+            &orphan,
+            &format!("the command is killed at operation {index}"),
+        );
+    }
+}
+
+/// Whether a container's record says that all of it was made.
+fn is_made(fixture: &Fixture, container: &Container) -> bool {
+    let record = fixture
+        .file("state")
+        .join(container.id())
+        .join("state.json");
+    fs::read_to_string(record).is_ok_and(|state| state.contains("\"phase\":\"created\""))
 }
 
 enum Parked {

@@ -153,8 +153,8 @@ fn rt_36_mounts_of_the_host_are_unchanged() {
     fixture.assert_clean();
 }
 
-/// Without a mount namespace of its own, a container can't be given mounts; the host's are not
-/// touched, whether it runs or not. Seen red on runc 1.1.5.
+/// Without a mount namespace of its own, a container that has no mounts leaves none; the host's are
+/// not touched, whether it runs or not. Seen red on runc 1.1.5.
 #[test]
 fn rt_36_no_mount_namespace_of_its_own() {
     let fixture = security::fixture(test_name!());
