@@ -287,12 +287,22 @@ impl Creation {
         };
         let plan = reduced.as_ref().unwrap_or(making.plan);
         child.give_cgroup(plan, self.cgroup.as_ref())?;
-        let terminal = self.follow(&mut child, plan, &mut state, sockets.console)?;
         let (device, inode) = spawn::init_identity()?;
-        state.phase = Phase::Created;
-        state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
         state.init_file = Some(FileId { device, inode });
-        self.dir()?.write_state(&state)?;
+        state.phase = Phase::Created;
+        // While init is busy, unless its last pid is yet to be known.
+        let is_prepared = !plan.forks();
+        if is_prepared {
+            state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
+            self.dir()?.prepare_state(&state)?;
+        }
+        let terminal = self.follow(&mut child, plan, &mut state, sockets.console)?;
+        if is_prepared {
+            self.dir()?.publish_state()?;
+        } else {
+            state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
+            self.dir()?.write_state(&state)?;
+        }
         if let Some(socket) = sockets.pidfd {
             socket.send(child.pidfd.as_fd(), "pidfd")?;
         }

@@ -325,6 +325,18 @@ impl LockedDir {
         self.replace(STATE, &state.to_json(&self.path_of(STATE))?)
     }
 
+    /// Writes what [`publish_state`](Self::publish_state) will make `state.json`.
+    pub(crate) fn prepare_state(&self, state: &State) -> Result<()> {
+        self.write_file(NEW_STATE, &state.to_json(&self.path_of(STATE))?)
+            .map_err(|errno| self.not_written(STATE, errno))
+    }
+
+    /// Replaces `state.json` by what was prepared.
+    pub(crate) fn publish_state(&self) -> Result<()> {
+        renameat(&self.dir, NEW_STATE, &self.dir, STATE)
+            .map_err(|errno| self.not_written(STATE, errno))
+    }
+
     /// Keeps a copy of the container's configuration.
     pub(crate) fn save_config(&self, config: &[u8]) -> Result<()> {
         self.write_file(CONFIG, config)
