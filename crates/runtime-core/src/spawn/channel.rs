@@ -85,14 +85,17 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>> {
     let mut bytes = [0; Record::SIZE];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received = rustix::io::retry_on_intr(|| {
+    let mut once = || {
         let mut parts = [IoSliceMut::new(&mut bytes)];
         recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-    });
-    let received = match received {
-        Err(rustix::io::Errno::CONNRESET) => return Ok(None),
-        other => other.context(|| "hear from init".to_owned())?,
     };
+    let received = match rustix::io::retry_on_intr(&mut once) {
+        // Init ended before it had read all that was sent to it, which the kernel says first: its last
+        // words come after that.
+        Err(rustix::io::Errno::CONNRESET) => rustix::io::retry_on_intr(once),
+        received => received,
+    };
+    let received = received.context(|| "hear from init".to_owned())?;
     if received.bytes == 0 {
         return Ok(None);
     }
@@ -144,5 +147,27 @@ fn answer(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Resul
         // Init is gone; what it said, or how it ended, tells more than this.
         Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(()),
         result => result.context(|| "talk to init".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use orlop_init::{Kind, Record};
+    use rustix::net::{SendFlags, send};
+
+    use super::{Channel, receive, record, send_continue};
+
+    #[test]
+    fn last_words_are_heard_of_one_who_did_not_listen() {
+        let Channel { ours, theirs } = Channel::new().unwrap();
+        send(&theirs, &record(Kind::Failed), SendFlags::empty()).unwrap();
+        send_continue(ours.as_fd(), &[]).unwrap();
+        drop(theirs);
+        let message = receive(ours.as_fd()).unwrap().unwrap();
+        assert_eq!(message.record.kind, Kind::Failed);
+        assert!(receive(ours.as_fd()).unwrap().is_none());
+        send_continue(ours.as_fd(), &[0; Record::SIZE]).unwrap();
     }
 }
