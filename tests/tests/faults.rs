@@ -244,6 +244,7 @@ fn the_command_is_killed_at_every_operation() {
         };
         running.kill().expect("kill the command");
         running.finish();
+        wait_for_hooks(&bundle);
         let state = container.call("state").run();
         assert!(
             state.status.success() || state.stderr.contains("does not exist"),
@@ -370,6 +371,21 @@ fn wait_until_idle(pid: u32) {
     // Past the gate it may have executed the program already, and ended.
     while Path::new("/proc").join(pid.to_string()).exists() && !is_idle(pid) {
         assert!(Instant::now() < end, "process {pid} never waits");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A hook outlives the command that was killed while it ran; it is the host's program.
+fn wait_for_hooks(bundle: &Bundle) {
+    let runs = || {
+        let processes = fs::read_dir("/proc").expect("list the processes");
+        processes.filter_map(Result::ok).any(|process| {
+            fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == bundle.path())
+        })
+    };
+    let end = Instant::now() + patient(Duration::from_secs(5));
+    while runs() {
+        assert!(Instant::now() < end, "a hook runs for ever");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -228,7 +228,9 @@ pub struct ThrottleDevice {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HugepageLimit {
-    /// The page size as the kernel names it, such as `2MB`.
+    /// The page size as the kernel names it, such as `2MB`. It is also read as `pagesize`: readers in
+    /// Go take either, and configurations have both.
+    #[serde(alias = "pagesize")]
     pub page_size: String,
     /// The limit in bytes.
     pub limit: u64,

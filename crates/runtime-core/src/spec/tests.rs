@@ -43,6 +43,19 @@ fn unknown_properties_and_values_are_kept_or_skipped() {
 }
 
 #[test]
+fn a_page_size_may_be_written_in_two_ways() {
+    for name in ["pageSize", "pagesize"] {
+        let json = format!(
+            r#"{{"ociVersion":"1.0.0","linux":{{"resources":{{"hugepageLimits":[{{"{name}":"2MB","limit":1}}]}}}}}}"#
+        );
+        let (spec, unknown) = Spec::from_slice_noting(json.as_bytes()).unwrap();
+        let limits = spec.linux.unwrap().resources.unwrap().hugepage_limits;
+        assert_eq!((limits[0].page_size.as_str(), limits[0].limit), ("2MB", 1));
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+}
+
+#[test]
 fn null_is_an_absent_value() {
     let spec = Spec::from_slice(
         br#"{"ociVersion":"1.0.0","process":null,"mounts":null,"annotations":null,
