@@ -5,6 +5,7 @@ use orlop_tests::{Fixture, skip, test_name};
 use serde_json::json;
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A profile in the kernel, for as long as this lives.
@@ -96,5 +97,88 @@ fn an_apparmor_profile_holds_for_init_and_for_exec() {
         failed.stderr.contains("orlop-test-nobody-loaded-it"),
         "{failed}"
     );
+    fixture.assert_clean();
+}
+
+const SELINUX: &str = "/sys/fs/selinux";
+const LABEL: &str = "user_u:base_r:container_t:s0:c1";
+const MOUNT_LABEL: &str = "user_u:object_r:container_t:s0:c1";
+const SECRET_LABEL: &str = "user_u:object_r:secret_t:s0";
+
+/// SELinux enforces the lab's policy for as long as this lives.
+struct Enforcing;
+
+impl Enforcing {
+    fn begin(policy: &str) -> Self {
+        let policy = fs::read(policy).expect("read the policy");
+        fs::write(format!("{SELINUX}/load"), policy).expect("load the policy");
+        fs::write(format!("{SELINUX}/enforce"), "1").expect("enforce the policy");
+        Self
+    }
+}
+
+impl Drop for Enforcing {
+    fn drop(&mut self) {
+        let _ = fs::write(format!("{SELINUX}/enforce"), "0");
+    }
+}
+
+fn file_label(path: &Path) -> String {
+    let mut label = [0; 256];
+    let length = rustix::fs::getxattr(path, "security.selinux", &mut label).expect("a label");
+    let label = String::from_utf8_lossy(&label[..length]);
+    label.trim_end_matches('\0').to_owned()
+}
+
+#[test]
+fn a_selinux_context_holds_for_init_exec_and_mounts() {
+    if !fs::exists(format!("{SELINUX}/load")).unwrap_or(false) {
+        skip!("SELinux is not the security module of this host");
+    }
+    let Ok(policy) = std::env::var("ORLOP_SELINUX_POLICY") else {
+        skip!("no policy to try, and this host's own is not the tests' to change");
+    };
+    let _enforcing = Enforcing::begin(&policy);
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture
+        .bundle()
+        .script("sleep 60")
+        .set("/process/selinuxLabel", json!(LABEL))
+        .set("/linux/mountLabel", json!(MOUNT_LABEL));
+    let secret = bundle.rootfs().join("secret");
+    fs::write(&secret, "told").expect("write a file");
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(&secret, "security.selinux", SECRET_LABEL.as_bytes(), flags)
+        .expect("label the file");
+    let container = fixture.container(&bundle.written());
+    container.create().ok();
+    container.start().ok();
+    let inside = |words: &[&str]| container.exec(words);
+    for process in ["1", "self"] {
+        let label = inside(&["cat", &format!("/proc/{process}/attr/current")]).ok();
+        assert_eq!(label.stdout.trim_end_matches('\0'), LABEL, "of {process}");
+    }
+    let root = Path::new("/proc")
+        .join(container.pid().to_string())
+        .join("root");
+    for mount in ["dev", "dev/shm", "dev/pts"] {
+        assert_eq!(file_label(&root.join(mount)), MOUNT_LABEL, "of /{mount}");
+    }
+    let refused = inside(&["cat", "/secret"]);
+    assert_eq!(refused.code(), 1, "{refused}");
+    assert!(refused.stderr.contains("Permission denied"), "{refused}");
+    assert_eq!(fs::read(&secret).expect("the host reads it"), b"told");
+    container.delete_force().ok();
+
+    let unknown = "user_u:base_r:nobody_named_it_t:s0";
+    for (field, value) in [
+        ("process/selinuxLabel", unknown),
+        ("linux/mountLabel", unknown),
+    ] {
+        let bundle = fixture.bundle().set(&format!("/{field}"), json!(value));
+        let failed = fixture.container(&bundle.written()).run();
+        assert_ne!(failed.code(), 0);
+        assert!(failed.stderr.contains(unknown), "{failed}");
+    }
     fixture.assert_clean();
 }

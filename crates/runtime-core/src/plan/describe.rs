@@ -172,7 +172,10 @@ impl Plan {
         if let Some(field) = &step.field {
             let operation = match step.op {
                 Op::Attach { .. } => None,
-                Op::MountFs { fstype, .. } => Some(format!("mount {}", self.str(fstype))),
+                Op::MountFs { fstype, data, .. } => {
+                    let label = mount_label(self.str(data));
+                    Some(format!("mount {}{label}", self.str(fstype)))
+                }
                 ref other => Some(self.describe(other)),
             };
             if let Some(failed) =
@@ -234,6 +237,16 @@ impl Plan {
             (Part::Program | Part::Call, _) => why,
         }
     }
+}
+
+/// A label among a mount's options, for a message: a policy that does not know it fails the mount.
+fn mount_label(data: &str) -> String {
+    let label = data
+        .split_once("context=\"")
+        .and_then(|(_, rest)| rest.split_once('"'));
+    label.map_or_else(String::new, |(label, _)| {
+        format!(" with linux.mountLabel {label}")
+    })
 }
 
 fn describe_plain(op: &Op) -> &'static str {
