@@ -8,7 +8,8 @@ use orlop_tests::patience::patient;
 use orlop_tests::runtime::{Call, Running};
 use orlop_tests::security::config::without_namespace;
 use orlop_tests::security::container_by;
-use orlop_tests::{Bundle, Container, Fixture, locate, test_name};
+use orlop_tests::view::{Cgroups, View};
+use orlop_tests::{Bundle, Container, Fixture, locate, skip, test_name};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs;
@@ -29,6 +30,18 @@ fn fixture(test: &str) -> Fixture {
         Ok(program) => Fixture::of(test, &program),
         Err(error) => panic!("{error}"),
     }
+}
+
+/// A fixture that sees no other cgroups than those of v1; none where the host has none.
+#[track_caller]
+fn fixture_on_v1(test: &str) -> Option<Fixture> {
+    let cgroups = fs::read_to_string("/proc/self/cgroup").expect("read the own cgroups");
+    cgroups.lines().find(|line| !line.starts_with("0:"))?;
+    let view = View {
+        cgroups: Cgroups::V1,
+        linker: None,
+    };
+    Some(fixture(test).viewed(&view))
 }
 
 /// A copy of what is covered, new and bound file systems, and a bind of what one of them brought.
@@ -178,6 +191,16 @@ fn every_operation_fails_once_in_a_user_namespace() {
     every_operation_fails(&fixture, &mapped(&fixture));
 }
 
+/// Where v1 is all there is, init is born before its cgroup is made, and joins it from within its user
+/// namespace.
+#[test]
+fn every_operation_fails_once_on_v1() {
+    let Some(fixture) = fixture_on_v1(test_name!()) else {
+        skip!("this host has no cgroup v1");
+    };
+    every_operation_fails(&fixture, &mapped(&fixture));
+}
+
 #[test]
 fn a_failed_create_needs_no_delete() {
     let fixture = fixture(test_name!());
@@ -230,9 +253,20 @@ fn init_is_killed_at_every_operation() {
 #[test]
 fn the_command_is_killed_at_every_operation() {
     let fixture = fixture(test_name!());
-    let bundle = full(&fixture);
-    for index in 0..steps(&fixture, &bundle).len() {
-        let container = fixture.container(&bundle);
+    command_is_killed(&fixture, &full(&fixture));
+}
+
+#[test]
+fn the_command_is_killed_at_every_operation_on_v1() {
+    let Some(fixture) = fixture_on_v1(test_name!()) else {
+        skip!("this host has no cgroup v1");
+    };
+    command_is_killed(&fixture, &mapped(&fixture));
+}
+
+fn command_is_killed(fixture: &Fixture, bundle: &Bundle) {
+    for index in 0..steps(fixture, bundle).len() {
+        let container = fixture.container(bundle);
         let mut running = match parked(&container, "create", index) {
             Parked::Here(running, _) => running,
             Parked::BehindTheGate => {
@@ -244,7 +278,7 @@ fn the_command_is_killed_at_every_operation() {
         };
         running.kill().expect("kill the command");
         running.finish();
-        wait_for_hooks(&bundle);
+        wait_for_hooks(bundle);
         let state = container.call("state").run();
         assert!(
             state.status.success() || state.stderr.contains("does not exist"),

@@ -1,5 +1,6 @@
 //! Hooks: when they run, where, and with what.
 
+use orlop_tests::security::config::without_namespace;
 use orlop_tests::{Fixture, test_name};
 use serde_json::{Value, json};
 use std::fs;
@@ -169,4 +170,23 @@ fn a_failing_hook_at_the_start_stops_the_container() {
         assert!(note.exists(), "{kind}");
         fixture.assert_clean();
     }
+}
+
+/// What it does not read breaks a pipe, and the signal for that ends whoever is not the first process of
+/// a PID namespace.
+#[test]
+fn a_hook_in_the_container_need_not_read_its_input() {
+    let fixture = Fixture::new(test_name!());
+    let hook = json!([{ "path": "/bin/true" }]);
+    let bundle = without_namespace(fixture.bundle(), "pid")
+        .args(&["true"])
+        .set(
+            "/hooks",
+            json!({ "createContainer": hook, "startContainer": hook }),
+        )
+        .written();
+    for _ in 0..20 {
+        fixture.container(&bundle).run().ok();
+    }
+    fixture.assert_clean();
 }

@@ -166,10 +166,10 @@ pub(crate) fn no_file(member: &Member, setting: &Setting) -> Error {
 
 /// A refused value, with what the kernel's error number does not tell.
 fn refused(member: &Member, setting: &Setting, errno: Errno) -> Error {
-    let usage_file = match &*setting.file {
-        "memory.limit_in_bytes" => "memory.usage_in_bytes",
-        "memory.memsw.limit_in_bytes" => "memory.memsw.usage_in_bytes",
-        _ => "",
+    let (what, usage_file) = match &*setting.file {
+        "memory.limit_in_bytes" => ("memory", "memory.usage_in_bytes"),
+        "memory.memsw.limit_in_bytes" => ("memory+swap", "memory.memsw.usage_in_bytes"),
+        _ => ("", ""),
     };
     if errno == Errno::BUSY && !usage_file.is_empty() {
         let usage = member
@@ -177,7 +177,7 @@ fn refused(member: &Member, setting: &Setting, errno: Errno) -> Error {
             .ok()
             .and_then(|text| text.trim().parse().ok());
         if let (Some(usage), Ok(limit)) = (usage, setting.value.parse()) {
-            return Error::MemoryInUse { limit, usage };
+            return Error::MemoryInUse { what, limit, usage };
         }
     }
     fs::write_error(member.path(), &setting.file, &setting.value, errno)

@@ -75,10 +75,12 @@ pub enum Error {
 
     /// The memory limit asked for is below what is in use.
     #[error(
-        "memory.limit: {limit} bytes is below the current usage of {usage} bytes \
+        "rejecting {what} limit {limit}: it is below the current usage of {usage} bytes \
          (free memory in the container first, or ask for more)"
     )]
     MemoryInUse {
+        /// What is limited: `memory`, or `memory+swap`.
+        what: &'static str,
         /// The limit asked for, in bytes.
         limit: u64,
         /// What the cgroup uses now, in bytes.

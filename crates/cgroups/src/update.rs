@@ -80,21 +80,31 @@ impl Cgroup {
 
     fn check_usage(&self, limits: &Limits) -> Result<()> {
         let memory = &limits.memory;
-        let (true, Some(Limit::Value(Bytes(limit)))) = (memory.check_before_update, memory.limit)
-        else {
-            return Ok(());
-        };
         let Some(member) = self.member_of(Controller::Memory) else {
             return Ok(());
         };
-        let file = match member.version() {
-            Version::V1 => "memory.usage_in_bytes",
-            Version::V2 => "memory.current",
-        };
-        match member.read(file)?.trim().parse() {
-            Ok(usage) if limit < usage => Err(Error::MemoryInUse { limit, usage }),
-            _ => Ok(()),
+        if !memory.check_before_update {
+            return Ok(());
         }
+        let (own, both): (_, &[&str]) = match member.version() {
+            Version::V1 => ("memory.usage_in_bytes", &["memory.memsw.usage_in_bytes"]),
+            Version::V2 => ("memory.current", &["memory.current", "memory.swap.current"]),
+        };
+        // The sum first, as runc does: who sets both is told of that.
+        for (what, limit, files) in [
+            ("memory+swap", memory.swap, both),
+            ("memory", memory.limit, &[own]),
+        ] {
+            let Some(Limit::Value(Bytes(limit))) = limit else {
+                continue;
+            };
+            let number = |file: &&str| member.read(file).ok()?.trim().parse::<u64>().ok();
+            let usage = files.iter().filter_map(number).sum();
+            if limit < usage {
+                return Err(Error::MemoryInUse { what, limit, usage });
+            }
+        }
+        Ok(())
     }
 
     /// The setting that would put back what this one changes. `None` where there

@@ -243,6 +243,13 @@ fn memory_in_use_is_named_on(layout: &Layout) {
         ),
         "{error}"
     );
+    limits.memory.swap = Some(Limit::Value(Bytes::mib(2)));
+    let error = cgroup.update(&limits).unwrap_err().to_string();
+    assert!(
+        error.starts_with("rejecting memory+swap limit 2097152: "),
+        "{error}"
+    );
+    limits.memory.swap = None;
     limits.memory.limit = Some(Limit::Value(Bytes::mib(100)));
     cgroup.update(&limits).unwrap();
 }

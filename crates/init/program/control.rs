@@ -4,11 +4,8 @@ use crate::execute::Slots;
 use crate::image::allocate;
 use crate::report::{Kind, Part, Record};
 use crate::sys::{self, Errno, Fd};
-use crate::wire::MAX_MESSAGE;
+use crate::wire::{MAX_MESSAGE, MAX_TASKS};
 use crate::{EXIT_FAILED, Failure};
-
-/// More than Linux has hierarchies of cgroup v1.
-const MAX_TASKS: usize = 32;
 
 /// The mapped program's descriptor and its length in bytes.
 pub struct Received {
@@ -22,19 +19,21 @@ pub struct Control {
     pub op: u32,
     buffer: Option<&'static mut [u8]>,
     state_len: usize,
-    tasks: Tasks,
+    given: Given,
 }
 
-/// The `tasks` files of the cgroup, which come when they are there, whatever else is waited for.
-struct Tasks {
+/// What comes when the caller has made it, whatever else is waited for.
+struct Given {
+    /// The `tasks` files of the cgroup.
+    tasks: Option<usize>,
     files: [Fd; MAX_TASKS],
-    count: usize,
-    are_here: bool,
+    /// The start gate.
+    gate: Option<Fd>,
 }
 
 impl Control {
     pub fn new(number: i32) -> Self {
-        Self { socket: Fd(number), op: 0, buffer: None, state_len: 0, tasks: Tasks { files: [Fd(-1); MAX_TASKS], count: 0, are_here: false } }
+        Self { socket: Fd(number), op: 0, buffer: None, state_len: 0, given: Given { tasks: None, files: [Fd(-1); MAX_TASKS], gate: None } }
     }
 
     /// Receives the descriptors. Each message says the program's length and whether more follow;
@@ -121,54 +120,81 @@ impl Control {
 
     /// Waits for the `tasks` files of the cgroup, of which there must be so many.
     pub fn wait_tasks(&mut self, count: u32) -> sys::Result<&[Fd]> {
-        while !self.tasks.are_here {
-            match self.read()? {
-                Some(Kind::Tasks) => {}
+        loop {
+            match self.given.tasks {
+                Some(here) if here == count as usize => return Ok(&self.given.files[..here]),
                 Some(_) => return Err(Errno::PROTO),
-                None => sys::exit(EXIT_FAILED),
+                None => self.wait_given()?,
             }
         }
-        if self.tasks.count != count as usize {
-            return Err(Errno::PROTO);
+    }
+
+    /// Waits for the start gate.
+    pub fn wait_gate(&mut self) -> sys::Result<Fd> {
+        loop {
+            match self.given.gate {
+                Some(gate) => return Ok(gate),
+                None => self.wait_given()?,
+            }
         }
-        Ok(&self.tasks.files[..self.tasks.count])
+    }
+
+    /// Waits for something that is given.
+    fn wait_given(&mut self) -> sys::Result<()> {
+        match self.read()? {
+            Some(Kind::Tasks | Kind::Gate) => Ok(()),
+            Some(_) => Err(Errno::PROTO),
+            None => sys::exit(EXIT_FAILED),
+        }
     }
 
     fn read_continue(&mut self) -> sys::Result<bool> {
         loop {
             match self.read()? {
                 Some(Kind::Continue) => return Ok(true),
-                Some(Kind::Tasks) => {}
-                Some(_) => return Err(Errno::PROTO),
+                Some(_) => {}
                 None => return Ok(false),
             }
         }
     }
 
-    /// Reads a record, and what comes with it; `None` when the caller is gone.
+    /// Reads a record, and keeps what comes with it; `None` when the caller is gone.
     fn read(&mut self) -> sys::Result<Option<Kind>> {
         let buffer = match self.buffer.take() {
             Some(buffer) => buffer,
             None => allocate(MAX_MESSAGE)?,
         };
-        let Tasks { files, count, are_here } = &mut self.tasks;
-        let mut passed = 0;
-        let received = sys::receive(self.socket, buffer, |fd| {
-            if let Some(file) = files.get_mut(passed) {
+        let socket = self.socket;
+        let mut files = [Fd(-1); MAX_TASKS];
+        let (mut passed, mut failed) = (0, None);
+        let received = sys::receive(socket, buffer, |fd| match (above_stdio(fd, socket), files.get_mut(passed)) {
+            (Ok(fd), Some(file)) => {
                 *file = fd;
+                passed += 1;
             }
-            passed += 1;
+            (Ok(_), None) => failed = Some(Errno::PROTO),
+            (Err(errno), _) => failed = Some(errno),
         });
-        let record = Record::from_bytes(buffer);
-        self.buffer = Some(buffer);
         let len = match received {
-            Ok(0) | Err(Errno::CONNRESET) => return Ok(None),
+            Ok(0) | Err(Errno::CONNRESET) => 0,
             received => received?,
         };
+        let record = Record::from_bytes(&buffer[..len]);
+        self.buffer = Some(buffer);
+        if len == 0 {
+            return Ok(None);
+        }
+        if let Some(errno) = failed {
+            return Err(errno);
+        }
         let kind = record.ok_or(Errno::PROTO)?.kind;
-        match kind {
-            Kind::Tasks if passed <= MAX_TASKS && !*are_here => (*count, *are_here) = (passed, true),
-            Kind::Continue if passed == 0 => {
+        match (kind, passed) {
+            (Kind::Tasks, _) if self.given.tasks.is_none() => {
+                self.given.files = files;
+                self.given.tasks = Some(passed);
+            }
+            (Kind::Gate, 1) if self.given.gate.is_none() => self.given.gate = Some(files[0]),
+            (Kind::Continue, 0) => {
                 if len > Record::SIZE {
                     self.state_len = len - Record::SIZE;
                 }

@@ -24,7 +24,8 @@ pub fn step(state: &mut State, op: Op) -> Step {
         Op::Groups { groups } => Ok(sys::setgroups(state.image.blob(groups)?)?),
         Op::BecomeIds { uid, gid } => {
             sys::setresgid(gid)?;
-            Ok(sys::setresuid(uid)?)
+            sys::setresuid(uid)?;
+            Ok(sys::die_with_parent(true)?)
         }
         Op::SetIds { uid, gid } => {
             if uid != 0 {

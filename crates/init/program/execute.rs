@@ -67,6 +67,10 @@ pub struct Parent {
 }
 
 pub fn run(image: Image, control: Control, slots: Slots) -> ! {
+    // Between the questions, too, at which it would see that the caller is gone.
+    if let Err(errno) = sys::die_with_parent(true) {
+        control.fail_start(errno);
+    }
     let mut words = image.words();
     let mut state = State { image, control, slots, program: None, null_attached: false, empty_attached: None, parent: None };
     loop {
@@ -149,10 +153,17 @@ impl State {
                 }
                 Ok(())
             }
-            Op::Ready {} => self.ask(Kind::Ready),
-            Op::Starting {} => Ok(self.control.send(Kind::Starting, 0, None)?),
-            Op::Gate { listener } => {
-                let listener = self.slots.get(listener)?;
+            Op::Ready {} => {
+                // Whoever has recorded it may end.
+                sys::die_with_parent(false)?;
+                self.ask(Kind::Ready)
+            }
+            Op::Starting {} => {
+                sys::die_with_parent(false)?;
+                Ok(self.control.send(Kind::Starting, 0, None)?)
+            }
+            Op::Gate {} => {
+                let listener = self.control.wait_gate()?;
                 Ok(self.control.wait_at_gate(listener)?)
             }
             _ => process::step(self, op),

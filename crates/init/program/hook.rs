@@ -9,6 +9,7 @@ use crate::wire::{List, Str};
 use crate::{During, EXIT_FAILED, Failure, Step};
 
 const SIGKILL: u32 = 9;
+const SIGPIPE: u32 = 13;
 const CLONE_PIDFD: u64 = 0x1000;
 const SIGCHLD: u64 = 17;
 
@@ -31,9 +32,12 @@ pub fn run(state: &mut State, path: Str, argv: List, env: List, timeout: u32) ->
         sys::wait(hook)?;
         return Err(Errno(i32::from_ne_bytes(errno)).into());
     }
-    // A hook that does not read its input must not stop the container: what fits the pipe is sent.
+    // A hook that does not read its input must not stop the container: what fits the pipe is sent, and
+    // that nobody reads it is no reason to end.
+    sys::ignore(SIGPIPE)?;
     let _ = sys::write_some(write_end, state.control.state());
     sys::close(write_end)?;
+    sys::default_action(SIGPIPE)?;
     finish(hook, timeout)
 }
 

@@ -67,7 +67,7 @@ fn fork(state: &mut State) -> Step {
     const SIGCHLD: u64 = 17;
     let mut pidfd = -1;
     match sys::fork(CLONE_PARENT | CLONE_PIDFD | SIGCHLD, &mut pidfd)? {
-        None => Ok(()),
+        None => Ok(sys::die_with_parent(true)?),
         Some(child) => {
             let sent = state.control.send(Kind::Child, child, Some(Fd(pidfd)));
             sys::exit(i32::from(sent.is_err()))

@@ -24,6 +24,7 @@ impl Errno {
     pub const NOTDIR: Self = Self(20);
     pub const ISDIR: Self = Self(21);
     pub const INVAL: Self = Self(22);
+    pub const MFILE: Self = Self(24);
     pub const NAMETOOLONG: Self = Self(36);
     pub const LOOP: Self = Self(40);
     pub const PROTO: Self = Self(71);
@@ -538,6 +539,21 @@ pub fn default_action(signal: u32) -> Result<()> {
     done(call!(nr::RT_SIGACTION, signal, action.as_ptr(), 0, size_of::<u64>()))
 }
 
+/// Lets the kernel kill this process when its parent ends, or not any more. Other ids, another user
+/// namespace and a fork undo it.
+pub fn die_with_parent(on: bool) -> Result<()> {
+    const PR_SET_PDEATHSIG: u32 = 1;
+    const SIGKILL: u64 = 9;
+    prctl(PR_SET_PDEATHSIG, if on { SIGKILL } else { 0 }, 0).map(|_| ())
+}
+
+/// Ignores a signal.
+pub fn ignore(signal: u32) -> Result<()> {
+    const SIG_IGN: u64 = 1;
+    let action = [SIG_IGN, 0, 0, 0];
+    done(call!(nr::RT_SIGACTION, signal, action.as_ptr(), 0, size_of::<u64>()))
+}
+
 /// Makes a signal end this process, which the kernel spares where it is the first of its PID
 /// namespace (`pid_namespaces(7)`). One that is ignored stays so.
 pub fn end_on(signal: u32) -> Result<()> {
@@ -694,8 +710,12 @@ pub fn receive(socket: Fd, buffer: &mut [u8], mut each: impl FnMut(Fd)) -> Resul
         flags: 0,
     };
     let received = retry(|| call!(nr::RECVMSG, socket.0, &raw mut header, MSG_CMSG_CLOEXEC))?;
-    if header.flags & (MSG_TRUNC | MSG_CTRUNC) != 0 {
+    if header.flags & MSG_TRUNC != 0 {
         return Err(Errno::PROTO);
+    }
+    // There is room for all that a message may carry, so it was the limit of open files.
+    if header.flags & MSG_CTRUNC != 0 {
+        return Err(Errno::MFILE);
     }
     if header.control_len > CONTROL_HEADER {
         let mut len = [0; 8];

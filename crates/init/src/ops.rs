@@ -519,10 +519,7 @@ ops! {
     /// Reports that all is set up, and waits until the caller has recorded it.
     46 Ready {}
     /// Waits at the start gate for `start`, whose connection then takes the control socket's place.
-    47 Gate {
-        /// A listening socket.
-        listener: Slot,
-    }
+    47 Gate {}
     /// Tells the caller that the program is next, or the hooks before it: the end of the stream is then its start.
     54 Starting {}
     /// Closes every descriptor but the program's own and the control socket.

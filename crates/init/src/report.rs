@@ -31,6 +31,8 @@ pub enum Kind {
     Mount = 12,
     /// From the caller: the `tasks` files of the cgroup that it has made come along.
     Tasks = 13,
+    /// From the caller: the listening socket of the start gate comes along.
+    Gate = 14,
 }
 
 impl Kind {
@@ -49,6 +51,7 @@ impl Kind {
             11 => Self::NeedScheduler,
             12 => Self::Mount,
             13 => Self::Tasks,
+            14 => Self::Gate,
             _ => return None,
         })
     }

@@ -18,6 +18,9 @@ pub const MAX_SLOTS: usize = 512;
 /// The largest message (hook state included) that crosses the control socket, in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
+/// The most hierarchies of cgroup v1 that a process joins.
+pub const MAX_TASKS: usize = 64;
+
 /// The start of a program: where its parts lie.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -65,11 +65,15 @@ pub(crate) fn run(
     let root = making.host_root()?;
     // Init does what takes longest on its own. It needs no record: it ends with its caller.
     let early = match making.can_be_born_first() {
-        true => Some(making.bear(making.plan, claim.directory()?, None, None)?),
+        true => Some(making.bear(making.plan, None, None)?),
         false => None,
     };
     let mut state = making.first_state(unit.as_ref())?;
     state.root_mount = root.as_ref().map(HostRoot::id).transpose()?;
+    if let Some(child) = &early {
+        // In no cgroup of the container's yet, where it would be found.
+        state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
+    }
     let mut creation = Creation::begin(claim, &state, unit)?;
     let made_for = state.clone();
     match creation.make(making, early, root, state, sockets) {
@@ -103,16 +107,10 @@ impl Making<'_> {
     fn bear(
         &self,
         plan: &Plan,
-        dir: BorrowedFd<'_>,
         root: Option<BorrowedFd<'_>>,
         cgroup: Option<&Cgroup>,
     ) -> Result<Child> {
-        let gate = match self.options.gate {
-            true => Some(gate::listen(dir)?),
-            false => None,
-        };
         let inputs = Inputs {
-            gate: gate.as_ref().map(AsFd::as_fd),
             root,
             filter: self.filter,
             ..Inputs::default()
@@ -279,21 +277,25 @@ impl Creation {
                 }
                 let plan = reduced.as_ref().unwrap_or(making.plan);
                 let tree = root.as_ref().map(AsFd::as_fd);
-                let mut child =
-                    making.bear(plan, self.dir()?.as_fd(), tree, self.cgroup.as_ref())?;
+                let mut child = making.bear(plan, tree, self.cgroup.as_ref())?;
                 child.hold_root(root);
                 child
             }
         };
         let plan = reduced.as_ref().unwrap_or(making.plan);
         child.give_cgroup(plan, self.cgroup.as_ref())?;
+        if options.gate {
+            child.give_gate(gate::listen(self.dir()?.as_fd())?.as_fd())?;
+        }
         let (device, inode) = spawn::init_identity()?;
         state.init_file = Some(FileId { device, inode });
         state.phase = Phase::Created;
         // While init is busy, unless its last pid is yet to be known.
         let is_prepared = !plan.forks();
         if is_prepared {
-            state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
+            if state.process.is_none() {
+                state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
+            }
             self.dir()?.prepare_state(&state)?;
         }
         let terminal = self.follow(&mut child, plan, &mut state, sockets.console)?;

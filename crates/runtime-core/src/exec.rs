@@ -104,7 +104,9 @@ fn root_of(state: &State, first: ProcessId) -> Result<OwnedFd> {
         }
     };
     if !is_it {
-        let message = format!("cannot exec: the container's first process has left {rootfs}");
+        let message = format!(
+            "cannot exec: the container's first process has left {rootfs}, or something else was mounted there"
+        );
         return Err(Error::WrongState { message });
     }
     Ok(root)

@@ -26,7 +26,7 @@ mod version;
 use std::path::{Path, PathBuf};
 
 use orlop_init::Op;
-use orlop_init::wire::Slot;
+use orlop_init::wire::{MAX_TASKS, Slot};
 
 use crate::annotations;
 use crate::error::{Error, Result};
@@ -201,6 +201,12 @@ impl Compiler<'_> {
             return Ok(());
         }
         self.build.at("linux.cgroupsPath");
+        if directories.len() > MAX_TASKS {
+            let message = format!(
+                "this host has {count} hierarchies of cgroup v1; {MAX_TASKS} can be joined"
+            );
+            return Err(self.build.error(message));
+        }
         // They are given out downwards.
         let mut to = Slot(0);
         for _ in &directories {

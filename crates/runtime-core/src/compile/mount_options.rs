@@ -87,11 +87,8 @@ const ACCESS_TIME: [(&str, u64, u64); 6] = [
         libc::MOUNT_ATTR_STRICTATIME,
     ),
     ("atime", 0, libc::MOUNT_ATTR_RELATIME),
-    (
-        "norelatime",
-        libc::MS_STRICTATIME,
-        libc::MOUNT_ATTR_STRICTATIME,
-    ),
+    // Without a flag of any kind, relatime is what the kernel does.
+    ("norelatime", 0, libc::MOUNT_ATTR_RELATIME),
     ("nostrictatime", 0, libc::MOUNT_ATTR_RELATIME),
 ];
 

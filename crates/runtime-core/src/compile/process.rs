@@ -12,7 +12,7 @@ use super::security_labels;
 use crate::annotations;
 use crate::error::Result;
 use crate::names::{self, CAP_SYS_ADMIN};
-use crate::plan::{PlanBuilder, RaisedLimit, Source};
+use crate::plan::{PlanBuilder, RaisedLimit};
 use crate::spec::{Hook, Process};
 
 /// Where programs are looked for when the environment does not say.
@@ -124,8 +124,7 @@ impl Compiler<'_> {
             self.build.push(Op::Ready {});
         }
         if self.options.gate {
-            let listener = self.build.source(Source::Gate)?;
-            self.build.push(Op::Gate { listener });
+            self.build.push(Op::Gate {});
         }
         let hooks = self.build.plan.hooks.start_container.clone();
         if hooks.is_empty() {

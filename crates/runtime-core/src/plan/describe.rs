@@ -132,7 +132,6 @@ impl Plan {
             Some(Source::Namespace { path, .. }) => path.display().to_string(),
             Some(Source::Tasks { path }) => path.display().to_string(),
             Some(Source::Target) => "the container".to_owned(),
-            Some(Source::Gate) => "the start gate".to_owned(),
             Some(Source::Given(n)) => format!("given file {n}"),
             None => self.describe_made(slot),
         }

@@ -147,8 +147,6 @@ pub(crate) enum Source {
     Tasks { path: PathBuf },
     /// The pidfd of the container that is entered.
     Target,
-    /// The start gate.
-    Gate,
     /// Descriptor `n` of those that the caller gave.
     Given(usize),
 }

@@ -71,7 +71,6 @@ fn source_text(source: &Source) -> String {
         }
         Source::Tasks { path } => format!("cgroup's tasks {}", path.display()),
         Source::Target => "pidfd of the container".to_owned(),
-        Source::Gate => "start gate".to_owned(),
         Source::Given(n) => format!("given file {n}"),
     }
 }

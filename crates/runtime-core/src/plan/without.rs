@@ -47,3 +47,60 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use orlop_init::Op;
+
+    use crate::plan::{Plan, PlanBuilder};
+    use orlop_init::wire::Slot;
+
+    fn plan(names: &[&str]) -> Plan {
+        let mut build = PlanBuilder::new();
+        let (to, count) = (Slot(500), names.len() as u32);
+        build.push(Op::AwaitCgroup { to, count });
+        for (index, name) in names.iter().enumerate() {
+            let tasks = Slot(to.0 + index as u32);
+            let path = build.str(&format!("/cgroup/{name}/tasks")).unwrap();
+            build.push(Op::JoinCgroup { tasks, path });
+        }
+        build.plan
+    }
+
+    fn joined(plan: &Plan) -> (u32, Vec<(u32, String)>) {
+        let mut awaited = 0;
+        let mut joined = Vec::new();
+        for step in &plan.steps {
+            match step.op {
+                Op::AwaitCgroup { count, .. } => awaited = count,
+                Op::JoinCgroup { tasks, path } => joined.push((tasks.0, plan.str(path).to_owned())),
+                _ => {}
+            }
+        }
+        (awaited, joined)
+    }
+
+    #[test]
+    fn the_files_that_are_left_close_the_gap() {
+        let whole = plan(&["a", "b", "c"]);
+        let missing = |names: &[&str]| -> Vec<PathBuf> {
+            names
+                .iter()
+                .map(|name| format!("/cgroup/{name}").into())
+                .collect()
+        };
+        let (count, left) = joined(&whole.without_cgroups(&missing(&["b"])));
+        assert_eq!(count, 2);
+        assert_eq!(
+            left,
+            [
+                (500, "/cgroup/a/tasks".to_owned()),
+                (501, "/cgroup/c/tasks".to_owned())
+            ]
+        );
+        let (count, left) = joined(&whole.without_cgroups(&missing(&["a", "b", "c"])));
+        assert_eq!((count, left.len()), (0, 0));
+    }
+}

@@ -65,8 +65,8 @@ fn send_fds(
 ) -> rustix::io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MESSAGE_FDS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() {
-        ancillary.push(SendAncillaryMessage::ScmRights(fds));
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(rustix::io::Errno::TOOMANYREFS);
     }
     let parts = [IoSlice::new(bytes)];
     rustix::io::retry_on_intr(|| sendmsg(socket, &parts, &mut ancillary, SendFlags::NOSIGNAL))?;
@@ -130,6 +130,11 @@ pub(crate) fn send_continue(socket: BorrowedFd<'_>, state: &[u8]) -> Result<()> 
 pub(super) fn send_tasks(socket: BorrowedFd<'_>, tasks: &[OwnedFd]) -> Result<()> {
     let tasks: Vec<_> = tasks.iter().map(AsFd::as_fd).collect();
     answer(socket, &record(Kind::Tasks), &tasks)
+}
+
+/// Sends the start gate's listening socket.
+pub(super) fn send_gate(socket: BorrowedFd<'_>, gate: BorrowedFd<'_>) -> Result<()> {
+    answer(socket, &record(Kind::Gate), &[gate])
 }
 
 fn record(kind: Kind) -> [u8; Record::SIZE] {

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Statx, StatxAttributes, StatxFlags, statx};
-use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 
 use super::prepare::{open_rootfs, private_clone};
 use crate::error::{Context, Error, Result};
@@ -36,6 +36,14 @@ impl HostRoot {
         let own = statx(CWD, "/", AtFlags::empty(), wanted()).context(operation)?;
         if (found.stx_mnt_id, found.stx_ino) == (own.stx_mnt_id, own.stx_ino) {
             let message = "is the host's own root; the container needs a mount namespace of its own in linux.namespaces";
+            return Err(Error::invalid("root.path", message));
+        }
+        if is_on_itself(directory.as_fd(), path).context(operation)? {
+            let path = path.display();
+            let message = format!(
+                "{path} is mounted onto itself, as a container among the host's mounts leaves it, and \
+                 would bring that one's mounts along: `umount --recursive {path}` first"
+            );
             return Err(Error::invalid("root.path", message));
         }
         Ok(Self {
@@ -80,6 +88,27 @@ impl Drop for HostRoot {
             let _ = detach(self.tree.as_fd());
         }
     }
+}
+
+/// Whether a directory covers itself. What it covers is seen in a clone of the mount that it is on.
+fn is_on_itself(directory: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<bool> {
+    let found = look(directory)?;
+    let path = std::fs::canonicalize(path).map_err(|error| {
+        rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
+    })?;
+    let is_root = found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
+    let (true, Some(parent), Some(name)) = (is_root, path.parent(), path.file_name()) else {
+        return Ok(false);
+    };
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let bare = match open_tree(CWD, parent, flags) {
+        // A mount that can't be cloned can't have been cloned.
+        Err(rustix::io::Errno::INVAL) => return Ok(false),
+        bare => bare?,
+    };
+    let covered = statx(&bare, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO)?;
+    let identity = |one: &Statx| (one.stx_dev_major, one.stx_dev_minor, one.stx_ino);
+    Ok(identity(&covered) == identity(&found))
 }
 
 /// Takes away the mount of this id, if it is what is to be seen at the path.

@@ -8,6 +8,7 @@
 //!   │◀──────────────────────── NeedMaps ───│   only with a new user namespace
 //!   │ Continue ───────────────────────────▶│
 //!   │ Tasks(fds) ─────────────────────────▶│   only on cgroup v1, once its directories are made
+//!   │ Gate(socket) ───────────────────────▶│   only where it is to wait there
 //!   │◀──────────────── Child(pid, pidfd) ──│   only where the process had to fork
 //!   │◀───────────────────── NeedDevices ───│   only with network devices to move in
 //!   │ Continue ───────────────────────────▶│
@@ -71,7 +72,6 @@ const MAX_PRESERVED: u32 = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Inputs<'a> {
     pub given: Vec<BorrowedFd<'a>>,
-    pub gate: Option<BorrowedFd<'a>>,
     pub target: Option<BorrowedFd<'a>>,
     /// The root file system, where that is a mount of the host's or another process's root.
     pub root: Option<BorrowedFd<'a>>,
@@ -221,6 +221,11 @@ impl Child {
     /// Makes the mount go with the process, until that is given up.
     pub(crate) fn hold_root(&mut self, root: Option<HostRoot>) {
         self.root = root;
+    }
+
+    /// Gives init the gate at which it will wait.
+    pub(crate) fn give_gate(&self, gate: BorrowedFd<'_>) -> Result<()> {
+        channel::send_gate(self.control.as_fd(), gate)
     }
 
     /// Lets init join the cgroup, where it waits for that.

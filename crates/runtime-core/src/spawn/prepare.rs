@@ -74,7 +74,6 @@ fn open_one<'a>(
         } => namespace(path, *kind, *not_own).map(Opened::Owned),
         Source::Tasks { path } => tasks(path).map(Opened::Owned),
         Source::Target => given(inputs.target, "container's pidfd"),
-        Source::Gate => given(inputs.gate, "start gate"),
         Source::Given(index) => given(inputs.given.get(*index).copied(), "given file"),
     }
 }

@@ -1,7 +1,5 @@
 //! Taking an id for a new container.
 
-use std::os::fd::BorrowedFd;
-
 use rustix::io::Errno;
 
 use super::container::{ContainerDir, LockedDir, Overwrite, STATE};
@@ -57,15 +55,6 @@ impl Claim {
         }
         dir.sweep()?;
         Ok(Taken::Mine(Self { dir: Some(dir) }))
-    }
-
-    /// The container's directory, in which nothing may be made but what [`Claim::abandoned`] sweeps
-    /// away.
-    pub(crate) fn directory(&self) -> Result<BorrowedFd<'_>> {
-        let gone = || Error::WrongState {
-            message: "the container's directory was given away".to_owned(),
-        };
-        self.dir.as_ref().map(|dir| dir.as_fd()).ok_or_else(gone)
     }
 
     /// Writes the first record, which makes the id the container's. To be called before anything
