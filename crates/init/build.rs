@@ -11,7 +11,7 @@ use std::process::Command;
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// What makes the linker write a small static executable that needs nothing of the system.
-const LINK: [&str; 11] = [
+const LINK: [&str; 10] = [
     "-nostdlib",
     "-nostartfiles",
     "-static",
@@ -21,7 +21,6 @@ const LINK: [&str; 11] = [
     "-Wl,--no-eh-frame-hdr",
     "-Wl,-z,noseparate-code",
     "-Wl,-z,norelro",
-    "-Wl,-z,max-page-size=4096",
     "-Wl,-z,noexecstack",
 ];
 
@@ -41,15 +40,15 @@ fn main() -> Result<(), String> {
     println!("cargo::rerun-if-changed=program");
     println!("cargo::rerun-if-changed=src");
     let arch = var("CARGO_CFG_TARGET_ARCH")?;
-    let known = matches!(arch.as_str(), "x86_64" | "aarch64");
-    if var("CARGO_CFG_TARGET_OS")? != "linux" || !known {
+    let linux = var("CARGO_CFG_TARGET_OS")? == "linux";
+    let Some(page) = largest_page(&arch).filter(|_| linux) else {
         let target = var("TARGET")?;
         return Err(format!(
             "orlop runs on Linux on x86_64 and aarch64, not on {target}"
         ));
-    }
+    };
     let program = PathBuf::from(var("OUT_DIR")?).join("init");
-    build(&program)?;
+    build(&program, page)?;
     let size = std::fs::metadata(&program).map_err(|error| error.to_string())?;
     if size.len() > MAX_BYTES {
         let size = size.len();
@@ -60,11 +59,20 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
+/// No two segments may share a page, whichever size the kernel was built with.
+fn largest_page(arch: &str) -> Option<u32> {
+    match arch {
+        "x86_64" => Some(4096),
+        "aarch64" => Some(65536),
+        _ => None,
+    }
+}
+
 fn var(name: &str) -> Result<String, String> {
     env::var(name).map_err(|_| format!("cargo did not set {name}"))
 }
 
-fn build(program: &Path) -> Result<(), String> {
+fn build(program: &Path, page: u32) -> Result<(), String> {
     let mut rustc = Command::new(var("RUSTC")?);
     rustc.arg(Path::new("program").join("main.rs"));
     rustc.args(["--crate-name", "orlop_init_program", "--crate-type", "bin"]);
@@ -75,6 +83,11 @@ fn build(program: &Path) -> Result<(), String> {
     }
     for option in LINK {
         rustc.args(["-C", &format!("link-arg={option}")]);
+    }
+    rustc.args(["-C", &format!("link-arg=-Wl,-z,max-page-size={page}")]);
+    // Cargo names the one that was set for the target, as a cross build has to.
+    if let Ok(linker) = env::var("RUSTC_LINKER") {
+        rustc.args(["-C", &format!("linker={linker}")]);
     }
     let status = rustc
         .status()

@@ -29,7 +29,7 @@ pub fn run(state: &mut State, path: Str, argv: List, env: List, timeout: u32) ->
     sys::close(error_write)?;
     let mut errno = [0; 4];
     if sys::read(error_read, &mut errno)? == errno.len() {
-        sys::wait(hook)?;
+        let _ = sys::wait(hook)?;
         return Err(Errno(i32::from_ne_bytes(errno)).into());
     }
     // A hook that does not read its input must not stop the container: what fits the pipe is sent, and
@@ -52,7 +52,7 @@ fn finish(hook: Fd, timeout: u32) -> Step {
     let limit = (timeout != 0).then_some(timeout);
     if !sys::readable_within(hook, limit)? {
         sys::kill(hook, SIGKILL)?;
-        sys::wait(hook)?;
+        let _ = sys::wait(hook)?;
         return Err(Errno::TIMEDOUT).during(Part::Timeout);
     }
     match sys::wait(hook)? {

@@ -3,6 +3,7 @@
 //! Written with string instructions or volatile accesses, so that the compiler does not turn a loop
 //! back into a call to the very function it is in.
 
+#[cfg(target_arch = "x86_64")]
 use core::arch::asm;
 
 #[cfg(target_arch = "x86_64")]

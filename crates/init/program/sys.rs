@@ -13,8 +13,6 @@ impl Errno {
     pub const PERM: Self = Self(1);
     pub const NOENT: Self = Self(2);
     pub const INTR: Self = Self(4);
-    pub const NOEXEC: Self = Self(8);
-    pub const BADF: Self = Self(9);
     pub const AGAIN: Self = Self(11);
     pub const ACCES: Self = Self(13);
     pub const BUSY: Self = Self(16);
@@ -22,13 +20,11 @@ impl Errno {
     pub const XDEV: Self = Self(18);
     pub const NODEV: Self = Self(19);
     pub const NOTDIR: Self = Self(20);
-    pub const ISDIR: Self = Self(21);
     pub const INVAL: Self = Self(22);
     pub const MFILE: Self = Self(24);
     pub const NAMETOOLONG: Self = Self(36);
     pub const LOOP: Self = Self(40);
     pub const PROTO: Self = Self(71);
-    pub const PIPE: Self = Self(32);
     pub const CONNRESET: Self = Self(104);
     pub const TIMEDOUT: Self = Self(110);
 }
