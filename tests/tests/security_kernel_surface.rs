@@ -178,6 +178,7 @@ fn rt_18_filtered_calls() {
     fixture.assert_clean();
 }
 
+#[cfg(target_arch = "x86_64")]
 fn abis(fixture: &Fixture, seccomp: Value) -> (i32, BTreeMap<String, i32>) {
     let bundle = default_specification(fixture)
         .set("/linux/seccomp", seccomp)
