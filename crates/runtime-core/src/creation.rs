@@ -251,7 +251,7 @@ impl Creation {
         &mut self,
         making: &Making<'_>,
         early: Option<Child>,
-        mut root: Option<HostRoot>,
+        root: Option<HostRoot>,
         mut state: State,
         sockets: Sockets,
     ) -> Result<Grown> {
@@ -260,27 +260,13 @@ impl Creation {
         if options.notify_socket {
             notify::make_directory(self.dir()?.as_fd())?;
         }
-        let mut reduced = None;
-        let mut child = match early {
+        let (mut child, reduced) = match early {
             Some(mut child) => {
                 child.map_ids_first(making.plan)?;
                 self.make_cgroup(making, &mut state)?;
-                child
+                (child, None)
             }
-            None => {
-                reduced = self.make_cgroup(making, &mut state)?;
-                if let Some(resctrl) = &making.plan.resctrl {
-                    resctrl.make()?;
-                }
-                if let Some(root) = &mut root {
-                    root.attach()?;
-                }
-                let plan = reduced.as_ref().unwrap_or(making.plan);
-                let tree = root.as_ref().map(AsFd::as_fd);
-                let mut child = making.bear(plan, tree, self.cgroup.as_ref())?;
-                child.hold_root(root);
-                child
-            }
+            None => self.bear_late(making, root, &mut state)?,
         };
         let plan = reduced.as_ref().unwrap_or(making.plan);
         child.give_cgroup(plan, self.cgroup.as_ref())?;
@@ -317,6 +303,28 @@ impl Creation {
             terminal,
             reduced,
         })
+    }
+
+    /// Gives birth to init once all that its Plan names is there. Returns that Plan, where it is not the
+    /// one that was given.
+    fn bear_late(
+        &mut self,
+        making: &Making<'_>,
+        mut root: Option<HostRoot>,
+        state: &mut State,
+    ) -> Result<(Child, Option<Plan>)> {
+        let reduced = self.make_cgroup(making, state)?;
+        if let Some(resctrl) = &making.plan.resctrl {
+            resctrl.make()?;
+        }
+        if let Some(root) = &mut root {
+            root.attach()?;
+        }
+        let plan = reduced.as_ref().unwrap_or(making.plan);
+        let tree = root.as_ref().map(AsFd::as_fd);
+        let mut child = making.bear(plan, tree, self.cgroup.as_ref())?;
+        child.hold_root(root);
+        Ok((child, reduced))
     }
 
     fn dir(&self) -> Result<&LockedDir> {
