@@ -409,13 +409,21 @@ fn wait_until_idle(pid: u32) {
     }
 }
 
-/// A hook outlives the command that was killed while it ran; it is the host's program.
+/// A hook outlives the command that was killed while it ran; it is the host's program, in the bundle's
+/// folder. Before it executes it is still that command, by its environment.
 fn wait_for_hooks(bundle: &Bundle) {
+    let folder = bundle.path().parent().and_then(Path::file_name);
+    let tag = folder.expect("the test's folder").as_encoded_bytes();
+    let is_hook = |process: &Path| {
+        fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == bundle.path())
+            || fs::read(process.join("environ"))
+                .is_ok_and(|environ| environ.windows(tag.len()).any(|part| part == tag))
+    };
     let runs = || {
         let processes = fs::read_dir("/proc").expect("list the processes");
-        processes.filter_map(Result::ok).any(|process| {
-            fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == bundle.path())
-        })
+        processes
+            .filter_map(Result::ok)
+            .any(|process| is_hook(&process.path()))
     };
     let end = Instant::now() + patient(Duration::from_secs(5));
     while runs() {
