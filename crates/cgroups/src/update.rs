@@ -98,8 +98,16 @@ impl Cgroup {
             let Some(Limit::Value(Bytes(limit))) = limit else {
                 continue;
             };
-            let number = |file: &&str| member.read(file).ok()?.trim().parse::<u64>().ok();
-            let usage = files.iter().filter_map(number).sum();
+            let mut usage = 0;
+            for file in files {
+                let read = member.try_open(file, OFlags::RDONLY);
+                match read.and_then(fs::read_record) {
+                    Ok(text) => usage += text.trim().parse::<u64>().unwrap_or(0),
+                    // A kernel that does not count swap.
+                    Err(Errno::NOENT) if *file != own => {}
+                    Err(errno) => return Err(fs::read_error(member.path(), file, errno)),
+                }
+            }
             if limit < usage {
                 return Err(Error::MemoryInUse { what, limit, usage });
             }
