@@ -33,6 +33,16 @@ pub fn folder(pid: u32, controller: &str) -> Option<PathBuf> {
     })
 }
 
+/// How many hierarchies of version 1 this host has.
+///
+/// # Panics
+/// When `/proc` can't be read.
+#[must_use]
+pub fn hierarchies_of_v1() -> usize {
+    let own = fs::read_to_string("/proc/self/cgroup").expect("read the own cgroups");
+    own.lines().filter(|line| !line.starts_with("0:")).count()
+}
+
 /// A file of a process's cgroup, without the newline at its end.
 ///
 /// # Panics

@@ -1,5 +1,6 @@
 //! The other end of `--console-socket`: receives a container's terminal.
 
+use crate::Container;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use std::fs::File;
 use std::io::{self, IoSliceMut, Read};
@@ -40,6 +41,19 @@ impl ConsoleSocket {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Creates a container with a terminal, and takes that.
+    ///
+    /// # Panics
+    /// When either fails.
+    #[track_caller]
+    pub fn created(container: &Container, path: &Path) -> Console {
+        let socket = Self::listen(path).expect("listen for the terminal");
+        let path = path.to_str().expect("an ASCII path");
+        let create = container.call_with("create", &["--console-socket", path]);
+        create.run().ok();
+        socket.receive().expect("receive the terminal")
     }
 
     /// Takes the terminal that a runtime has sent. Waits for the runtime to connect.

@@ -3,7 +3,7 @@
 use orlop_tests::locate;
 use orlop_tests::patience::patient;
 use orlop_tests::view::{Cgroups, View};
-use orlop_tests::{Fixture, skip, test_name};
+use orlop_tests::{Fixture, cgroup, skip, test_name};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -84,11 +84,7 @@ fn a_hierarchy_of_version_1_costs_few_system_calls_more() {
     let Some(log) = traced_create(&fixture) else {
         skip!("strace is not installed");
     };
-    let cgroups = fs::read_to_string("/proc/self/cgroup").expect("read the own cgroups");
-    let hierarchies = cgroups
-        .lines()
-        .filter(|line| !line.starts_with("0:"))
-        .count();
+    let hierarchies = cgroup::hierarchies_of_v1();
     let allowed = SYSTEM_CALLS + hierarchies * SYSTEM_CALLS_OF_A_HIERARCHY;
     let count = calls(&log).count();
     assert!(

@@ -220,13 +220,7 @@ fn a_terminal_is_at_dev_console() {
             .set("/process/terminal", json!(true))
     });
     let container = stage.container("a");
-    let path = stage.fixture.file("console.sock");
-    let socket = ConsoleSocket::listen(&path).unwrap();
-    container
-        .call_with("create", &["--console-socket", path.to_str().unwrap()])
-        .run()
-        .ok();
-    let mut console = socket.receive().unwrap();
+    let mut console = ConsoleSocket::created(&container, &stage.fixture.file("console.sock"));
     container.start().ok();
     let output = console.read_to_end().unwrap();
     assert!(output.contains("same"), "{output}");

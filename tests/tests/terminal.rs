@@ -15,13 +15,7 @@ fn the_console_socket_receives_the_terminal() {
         .set("/process/consoleSize", json!({ "height": 33, "width": 77 }))
         .written();
     let container = fixture.container(&bundle);
-    let path = fixture.file("console.sock");
-    let socket = ConsoleSocket::listen(&path).unwrap();
-    container
-        .call_with("create", &["--console-socket", path.to_str().unwrap()])
-        .run()
-        .ok();
-    let mut console = socket.receive().unwrap();
+    let mut console = ConsoleSocket::created(&container, &fixture.file("console.sock"));
     container.start().ok();
     let output = console.read_to_end().unwrap();
     assert!(output.contains("a terminal\r\n"), "{output}");
@@ -41,13 +35,7 @@ fn what_is_typed_reaches_the_program() {
         .set("/process/terminal", json!(true))
         .written();
     let container = fixture.container(&bundle);
-    let path = fixture.file("console.sock");
-    let socket = ConsoleSocket::listen(&path).unwrap();
-    container
-        .call_with("create", &["--console-socket", path.to_str().unwrap()])
-        .run()
-        .ok();
-    let mut console = socket.receive().unwrap();
+    let mut console = ConsoleSocket::created(&container, &fixture.file("console.sock"));
     container.start().ok();
     console.master.write_all(b"fish\n").unwrap();
     let output = console.read_to_end().unwrap();

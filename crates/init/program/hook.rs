@@ -9,7 +9,6 @@ use crate::wire::{List, Str};
 use crate::{During, EXIT_FAILED, Failure, Step};
 
 const SIGKILL: u32 = 9;
-const SIGPIPE: u32 = 13;
 const CLONE_PIDFD: u64 = 0x1000;
 const SIGCHLD: u64 = 17;
 
@@ -34,10 +33,10 @@ pub fn run(state: &mut State, path: Str, argv: List, env: List, timeout: u32) ->
     }
     // A hook that does not read its input must not stop the container: what fits the pipe is sent, and
     // that nobody reads it is no reason to end.
-    sys::ignore(SIGPIPE)?;
+    sys::ignore(sys::SIGPIPE)?;
     let _ = sys::write_some(write_end, state.control.state());
     sys::close(write_end)?;
-    sys::default_action(SIGPIPE)?;
+    sys::default_action(sys::SIGPIPE)?;
     finish(hook, timeout)
 }
 

@@ -12,15 +12,13 @@ use crate::sys::{
 use crate::wire::List;
 use crate::{During, Step};
 
-const SIGPIPE: u32 = 13;
-
 pub fn step(state: &mut State, op: Op) -> Step {
     let State { image, slots, control, .. } = state;
     match op {
         Op::Fail { errno } => Err(Errno(errno as i32).into()),
         Op::Park {} => sys::park(),
         Op::ResetSignals {} => {
-            sys::default_action(SIGPIPE)?;
+            sys::default_action(sys::SIGPIPE)?;
             Ok(sys::unblock_signals()?)
         }
         Op::EnterDir { dir } => Ok(sys::fchdir(slots.get(dir)?)?),

@@ -70,6 +70,8 @@ pub const S_IFREG: u32 = 0o100_000;
 pub const S_IFCHR: u32 = 0o020_000;
 pub const MOUNT_ATTR_RDONLY: u64 = 1;
 const SIG_SETMASK: usize = 2;
+const SIG_IGN: u64 = 1;
+pub const SIGPIPE: u32 = 13;
 
 macro_rules! call {
     ($number:expr $(, $arg:expr)* $(,)?) => {{
@@ -531,8 +533,8 @@ pub fn unblock_signals() -> Result<()> {
 
 /// Gives a signal its default action.
 pub fn default_action(signal: u32) -> Result<()> {
-    let action = [0u64; 4];
-    done(call!(nr::RT_SIGACTION, signal, action.as_ptr(), 0, size_of::<u64>()))
+    const SIG_DFL: u64 = 0;
+    set_action(signal, &[SIG_DFL, 0, 0, 0])
 }
 
 /// Lets the kernel kill this process when its parent ends, or not any more. Other ids, another user
@@ -545,15 +547,16 @@ pub fn die_with_parent(on: bool) -> Result<()> {
 
 /// Ignores a signal.
 pub fn ignore(signal: u32) -> Result<()> {
-    const SIG_IGN: u64 = 1;
-    let action = [SIG_IGN, 0, 0, 0];
+    set_action(signal, &[SIG_IGN, 0, 0, 0])
+}
+
+fn set_action(signal: u32, action: &[u64; 4]) -> Result<()> {
     done(call!(nr::RT_SIGACTION, signal, action.as_ptr(), 0, size_of::<u64>()))
 }
 
 /// Makes a signal end this process, which the kernel spares where it is the first of its PID
 /// namespace (`pid_namespaces(7)`). One that is ignored stays so.
 pub fn end_on(signal: u32) -> Result<()> {
-    const SIG_IGN: u64 = 1;
     const SA_RESTORER: u64 = 0x0400_0000;
     let mut before = [0u64; 4];
     let handler = end as extern "C" fn(i32) -> ! as usize as u64;
@@ -564,7 +567,7 @@ pub fn end_on(signal: u32) -> Result<()> {
     if before[0] != SIG_IGN {
         return Ok(());
     }
-    done(call!(nr::RT_SIGACTION, signal, before.as_ptr(), 0, size_of::<u64>()))
+    set_action(signal, &before)
 }
 
 extern "C" fn end(signal: i32) -> ! {

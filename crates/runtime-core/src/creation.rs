@@ -285,12 +285,11 @@ impl Creation {
             self.dir()?.prepare_state(&state)?;
         }
         let terminal = self.follow(&mut child, plan, &mut state, sockets.console)?;
-        if is_prepared {
-            self.dir()?.publish_state()?;
-        } else {
+        if !is_prepared {
             state.process = Some(ProcessId::of(child.pid, child.pidfd.as_fd())?);
-            self.dir()?.write_state(&state)?;
+            self.dir()?.prepare_state(&state)?;
         }
+        self.dir()?.publish_state()?;
         if let Some(socket) = sockets.pidfd {
             socket.send(child.pidfd.as_fd(), "pidfd")?;
         }

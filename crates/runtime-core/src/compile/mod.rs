@@ -207,11 +207,7 @@ impl Compiler<'_> {
             );
             return Err(self.build.error(message));
         }
-        // They are given out downwards.
-        let mut to = Slot(0);
-        for _ in &directories {
-            to = self.build.made()?;
-        }
+        let to = self.build.made_row(directories.len())?;
         self.build.push(Op::AwaitCgroup { to, count });
         for (tasks, directory) in (to.0..).map(Slot).zip(&directories) {
             push_join(&mut self.build, tasks, &directory.join("tasks"))?;

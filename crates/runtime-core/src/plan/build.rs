@@ -98,6 +98,16 @@ impl PlanBuilder {
         Ok(Slot((MAX_SLOTS - self.made_slots) as u32))
     }
 
+    /// As many descriptors that an operation will make, in slots that follow each other: the first of them.
+    pub(crate) fn made_row(&mut self, count: usize) -> Result<Slot> {
+        let mut first = Slot(0);
+        // They are given out downwards.
+        for _ in 0..count {
+            first = self.made()?;
+        }
+        Ok(first)
+    }
+
     /// A string; one with a NUL byte in it is refused, since the kernel would cut it there.
     pub(crate) fn str(&mut self, text: &str) -> Result<Str> {
         if text.bytes().any(|byte| byte == 0) {

@@ -91,13 +91,13 @@ impl Drop for HostRoot {
 }
 
 /// Whether a directory covers itself. What it covers is seen in a clone of the mount that it is on.
-fn is_on_itself(directory: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<bool> {
+fn is_on_itself(directory: BorrowedFd<'_>, path: &Path) -> std::io::Result<bool> {
     let found = look(directory)?;
-    let path = std::fs::canonicalize(path).map_err(|error| {
-        rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
-    })?;
-    let is_root = found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
-    let (true, Some(parent), Some(name)) = (is_root, path.parent(), path.file_name()) else {
+    if !found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        return Ok(false);
+    }
+    let path = std::fs::canonicalize(path)?;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(false);
     };
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
@@ -149,12 +149,10 @@ fn make_private(tree: BorrowedFd<'_>) -> std::io::Result<()> {
     sys::mount_setattr(tree, true, 0, 0, libc::MS_PRIVATE)
 }
 
-fn detach(tree: BorrowedFd<'_>) -> rustix::io::Result<()> {
+fn detach(tree: BorrowedFd<'_>) -> std::io::Result<()> {
     // What is shared in it would take the host's mounts along.
-    make_private(tree).map_err(|error| {
-        rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
-    })?;
+    make_private(tree)?;
     // By way of the descriptor, and without the working directory, which is all threads'.
     let path = format!("/proc/self/fd/{}", tree.as_raw_fd());
-    unmount(path, UnmountFlags::DETACH)
+    Ok(unmount(path, UnmountFlags::DETACH)?)
 }

@@ -250,11 +250,7 @@ impl Child {
         }
         let message = channel::receive(self.control.as_fd())?;
         match message.map(|message| message.record) {
-            Some(record) if record.kind == Kind::NeedMaps => {
-                self.expected.maps = false;
-                self.write_maps(plan)?;
-                send_continue(self.control.as_fd(), &[])
-            }
+            Some(record) if record.kind == Kind::NeedMaps => self.give_maps(plan),
             Some(record) if record.kind == Kind::Failed => Err(self.failed(plan, &record)),
             Some(record) => Err(out_of_turn(record.kind)),
             None => Err(self.died()),
@@ -305,10 +301,7 @@ impl Child {
                     caller.seccomp_listener(self, record.value)?;
                     send_continue(self.control.as_fd(), &[])?;
                 }
-                (Kind::NeedMaps, _) if std::mem::take(&mut self.expected.maps) => {
-                    self.write_maps(plan)?;
-                    send_continue(self.control.as_fd(), &[])?;
-                }
+                (Kind::NeedMaps, _) if self.expected.maps => self.give_maps(plan)?,
                 (Kind::HookPoint, _) if std::mem::take(&mut self.expected.hook_point) => {
                     let state = caller.hook_point(self)?;
                     send_continue(self.control.as_fd(), &state)?;
@@ -333,6 +326,13 @@ impl Child {
             idmap::write(self.pid, &maps.uids, &maps.gids)?;
         }
         Ok(())
+    }
+
+    /// Answers to `NeedMaps`, once.
+    fn give_maps(&mut self, plan: &Plan) -> Result<()> {
+        self.expected.maps = false;
+        self.write_maps(plan)?;
+        send_continue(self.control.as_fd(), &[])
     }
 
     /// The process forked: from here on it is the other one. Its pid is what the kernel says of the
