@@ -98,8 +98,13 @@ fn rt_40_another_process_is_neither_paused_nor_limited() {
         orlop_tests::skip!("the state of this runtime is somewhere else");
     };
     let mut state: Value = serde_json::from_slice(&before).unwrap();
-    let start = state["process"]["startTime"].as_u64().unwrap();
-    state["process"]["startTime"] = json!(start - 1);
+    // By the inode of its pidfd, or, on kernels that have none, by the moment of its start.
+    let process = state["process"].as_object_mut().unwrap();
+    let key = ["inode", "startTime"]
+        .into_iter()
+        .find(|key| process.contains_key(*key));
+    let mark = &mut process[key.unwrap()];
+    *mark = json!(mark.as_u64().unwrap() - 1);
     fs::write(&path, state.to_string()).unwrap();
     for (verb, options) in [
         ("pause", &[][..]),

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::controller::{Controller, ControllerSet};
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::mountinfo::{Lines, Mount, is_visible};
+use crate::mountinfo::{Lines, Mount, is_visible, lines, unescape};
 use crate::path::CgroupPath;
 
 /// The version of a hierarchy.
@@ -82,19 +82,21 @@ impl Layout {
         Self::find(&cgroup, &mut Lines::new(&mountinfo)).map_err(failed("mountinfo"))
     }
 
-    fn find(cgroup: &str, lines: &mut Lines<impl AsFd>) -> Result<Self, Errno> {
-        lines.fill()?;
+    fn find(cgroup: &str, table: &mut Lines<impl AsFd>) -> Result<Self, Errno> {
+        table.fill()?;
         let mut finder = Finder::new(cgroup);
         // One more read, where that makes a lookup of each mount point unnecessary: the
         // table of a small host is one page.
         if finder.wanted.len() > WORTH_A_READ {
-            lines.fill()?;
+            table.fill()?;
         }
-        if lines.at_end() {
-            return Ok(Self::parse(&lines.text(), cgroup));
+        if table.at_end() {
+            return Ok(finder.of_table(table.bytes()));
         }
-        lines.each(|line| {
-            finder.offer(line, is_topmost);
+        table.each(|line| {
+            if let Some(mount) = Mount::parse(line) {
+                finder.offer(&mount, is_topmost);
+            }
             finder.is_complete()
         })?;
         Ok(finder.finish())
@@ -104,12 +106,7 @@ impl Layout {
     /// the tree of mounts.
     #[must_use]
     pub fn parse(mountinfo: &str, proc_self_cgroup: &str) -> Self {
-        let all: Vec<_> = mountinfo.lines().filter_map(Mount::parse).collect();
-        let mut finder = Finder::new(proc_self_cgroup);
-        for line in mountinfo.lines() {
-            finder.offer(line, |mount| is_visible(mount, &all));
-        }
-        finder.finish()
+        Finder::new(proc_self_cgroup).of_table(mountinfo.as_bytes())
     }
 
     /// Which versions are visible.
@@ -244,24 +241,29 @@ impl Finder {
         Self { wanted }
     }
 
-    fn offer(&mut self, line: &str, visible: impl Fn(&Mount<'_>) -> bool) {
-        // Most lines are other mounts, and not worth taking apart.
-        if !line.contains(" - cgroup") {
+    /// What a whole table has.
+    fn of_table(mut self, table: &[u8]) -> Layout {
+        let all: Vec<_> = lines(table).filter_map(Mount::parse).collect();
+        for mount in &all {
+            self.offer(mount, |mount| is_visible(mount, &all));
+        }
+        self.finish()
+    }
+
+    fn offer(&mut self, mount: &Mount<'_>, visible: impl Fn(&Mount<'_>) -> bool) {
+        if !mount.is_cgroup() {
             return;
         }
-        let Some(mount) = Mount::parse(line).filter(Mount::is_cgroup) else {
-            return;
-        };
-        let Some(wanted) = self.wanted.iter_mut().find(|wanted| wanted.matches(&mount)) else {
+        let Some(wanted) = self.wanted.iter_mut().find(|wanted| wanted.matches(mount)) else {
             return;
         };
         // The whole tree is better than a part of it that is mounted elsewhere too.
         let better = match &wanted.found {
             None => true,
-            Some((_, root)) => root != Path::new("/") && mount.root == Path::new("/"),
+            Some((_, root)) => root != Path::new("/") && mount.root == b"/",
         };
-        if better && visible(&mount) {
-            wanted.found = Some((mount.mountpoint, mount.root));
+        if better && visible(mount) {
+            wanted.found = Some((unescape(mount.mountpoint), unescape(mount.root)));
         }
     }
 
@@ -318,18 +320,20 @@ impl Wanted {
 
     fn matches(&self, mount: &Mount<'_>) -> bool {
         match self.version {
-            Version::V2 => mount.fstype == "cgroup2",
+            Version::V2 => mount.fstype == b"cgroup2",
             // The kernel may list the controllers of a co-mounted hierarchy in another
             // order here, but any one of them identifies it.
             Version::V1 => {
-                mount.fstype == "cgroup"
-                    && self
-                        .name
-                        .split(',')
-                        .all(|name| mount.super_options.split(',').any(|option| option == name))
+                mount.fstype == b"cgroup"
+                    && parts(self.name.as_bytes())
+                        .all(|name| parts(mount.super_options).any(|option| option == name))
             }
         }
     }
+}
+
+fn parts(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',')
 }
 
 /// The caller's cgroup relative to a mount whose root is `root`. Where the
@@ -347,7 +351,7 @@ fn below(root: &Path, own: &Path) -> PathBuf {
 fn is_topmost(mount: &Mount<'_>) -> bool {
     statx(
         CWD,
-        &mount.mountpoint,
+        unescape(mount.mountpoint),
         AtFlags::SYMLINK_NOFOLLOW,
         StatxFlags::MNT_ID,
     )

@@ -1,40 +1,39 @@
 //! The cgroup mounts in `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 
-use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use rustix::io::{Errno, read, retry_on_intr};
 
-/// One line of mountinfo, as far as cgroups need it.
+/// One line of mountinfo, as far as cgroups need it. Paths are as the kernel writes them, in one
+/// form only and with [`unescape`] to undo; most are only compared.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mount<'a> {
     pub(crate) id: u64,
     pub(crate) parent: u64,
     /// Which directory of the file system is mounted here.
-    pub(crate) root: PathBuf,
-    pub(crate) mountpoint: PathBuf,
-    pub(crate) fstype: &'a str,
-    pub(crate) super_options: &'a str,
+    pub(crate) root: &'a [u8],
+    pub(crate) mountpoint: &'a [u8],
+    pub(crate) fstype: &'a [u8],
+    pub(crate) super_options: &'a [u8],
 }
 
 impl<'a> Mount<'a> {
     /// A line, or `None` where it is not of the documented form.
-    pub(crate) fn parse(line: &'a str) -> Option<Self> {
-        let (head, tail) = line.split_once(" - ")?;
-        let mut head = head.split(' ');
-        let id = head.next()?.parse().ok()?;
-        let parent = head.next()?.parse().ok()?;
-        let _device = head.next()?;
+    pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let id = number(fields.next()?)?;
+        let parent = number(fields.next()?)?;
+        let _device = fields.next()?;
         // What is joined to them has to stay below them.
-        let mut directory = || Some(unescape(head.next()?)).filter(|path| path.is_absolute());
+        let mut directory = || fields.next().filter(|path| path.starts_with(b"/"));
         let (root, mountpoint) = (directory()?, directory()?);
-        let mut tail = tail.split(' ');
-        let fstype = tail.next()?;
-        let _source = tail.next()?;
-        let super_options = tail.next().unwrap_or("");
+        fields.find(|field| field == b"-")?;
+        let fstype = fields.next()?;
+        let _source = fields.next()?;
+        let super_options = fields.next().unwrap_or_default();
         Some(Self {
             id,
             parent,
@@ -46,15 +45,24 @@ impl<'a> Mount<'a> {
     }
 
     pub(crate) fn is_cgroup(&self) -> bool {
-        matches!(self.fstype, "cgroup" | "cgroup2")
+        matches!(self.fstype, b"cgroup" | b"cgroup2")
     }
 }
 
+/// The lines of a table.
+pub(crate) fn lines(table: &[u8]) -> impl Iterator<Item = &[u8]> {
+    table.split(|&byte| byte == b'\n')
+}
+
+fn number(field: &[u8]) -> Option<u64> {
+    let plain = !field.is_empty() && field.iter().all(u8::is_ascii_digit);
+    str::from_utf8(field).ok().filter(|_| plain)?.parse().ok()
+}
+
 /// Undoes the octal escapes (`\040` and kin) of mount paths.
-fn unescape(field: &str) -> PathBuf {
-    let bytes = field.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
+pub(crate) fn unescape(field: &[u8]) -> PathBuf {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
     while let Some((&byte, after)) = rest.split_first() {
         if let (
             b'\\',
@@ -91,7 +99,7 @@ pub(crate) fn is_visible(mount: &Mount<'_>, all: &[Mount<'_>]) -> bool {
         let hidden = all.iter().any(|other| {
             other.parent == current.parent
                 && other.id != current.id
-                && is_strict_prefix(&other.mountpoint, &current.mountpoint)
+                && is_strict_prefix(other.mountpoint, current.mountpoint)
         });
         if hidden {
             return false;
@@ -107,9 +115,7 @@ pub(crate) fn is_visible(mount: &Mount<'_>, all: &[Mount<'_>]) -> bool {
     false
 }
 
-/// By bytes: the kernel writes these paths in one form only, and every pair of mounts is compared.
-fn is_strict_prefix(prefix: &Path, path: &Path) -> bool {
-    let (prefix, path) = (prefix.as_os_str().as_bytes(), path.as_os_str().as_bytes());
+fn is_strict_prefix(prefix: &[u8], path: &[u8]) -> bool {
     match path.strip_prefix(prefix) {
         Some(rest) => rest.starts_with(b"/") || (prefix == b"/" && !rest.is_empty()),
         None => false,
@@ -148,19 +154,18 @@ impl<F: AsFd> Lines<F> {
     }
 
     /// What is read and not handed out yet.
-    pub(crate) fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.pending)
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.pending
     }
 
     /// Hands out line after line, until `done` or the file ends.
-    pub(crate) fn each(&mut self, mut done: impl FnMut(&str) -> bool) -> Result<(), Errno> {
+    pub(crate) fn each(&mut self, mut done: impl FnMut(&[u8]) -> bool) -> Result<(), Errno> {
         loop {
             let mut start = 0;
             while let Some(length) = self.pending[start..].iter().position(|&b| b == b'\n') {
                 let line = &self.pending[start..start + length];
                 start += length + 1;
-                // A line that is no UTF-8 is no cgroup mount of ours.
-                if std::str::from_utf8(line).is_ok_and(&mut done) {
+                if done(line) {
                     return Ok(());
                 }
             }
@@ -175,19 +180,19 @@ impl<F: AsFd> Lines<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn a_line_with_optional_fields_and_escapes() {
         let line = r"36 35 98:0 /mnt1 /mnt\0402\134x rw,noatime master:1 shared:2 - cgroup2 none rw,nsdelegate";
-        let mount = Mount::parse(line).unwrap();
+        let mount = Mount::parse(line.as_bytes()).unwrap();
         assert_eq!((mount.id, mount.parent), (36, 35));
-        assert_eq!(mount.root, Path::new("/mnt1"));
-        assert_eq!(mount.mountpoint, Path::new(r"/mnt 2\x"));
-        assert_eq!(
-            (mount.fstype, mount.super_options),
-            ("cgroup2", "rw,nsdelegate")
-        );
+        assert_eq!(mount.root, b"/mnt1");
+        assert_eq!(unescape(mount.mountpoint), Path::new(r"/mnt 2\x"));
+        assert_eq!(mount.fstype, b"cgroup2");
+        assert_eq!(mount.super_options, b"rw,nsdelegate");
     }
 
     #[test]
@@ -201,9 +206,9 @@ mod tests {
             "1 2 0:1  /m rw - cgroup c rw",
             "1 2 0:1 / m rw - cgroup c rw",
         ] {
-            assert_eq!(Mount::parse(line), None, "{line:?}");
+            assert_eq!(Mount::parse(line.as_bytes()), None, "{line:?}");
         }
-        assert_eq!(unescape(r"\9\04"), Path::new(r"\9\04"));
+        assert_eq!(unescape(br"\9\04"), Path::new(r"\9\04"));
     }
 
     #[test]
@@ -217,7 +222,7 @@ mod tests {
         all.fill().unwrap();
         assert!(!all.at_end());
         all.each(|line| {
-            seen.push(line.to_owned());
+            seen.push(String::from_utf8(line.to_vec()).unwrap());
             false
         })
         .unwrap();
@@ -242,7 +247,7 @@ mod tests {
                     35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
                     41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
                     50 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
-        let all: Vec<_> = text.lines().filter_map(Mount::parse).collect();
+        let all: Vec<_> = lines(text.as_bytes()).filter_map(Mount::parse).collect();
         let visible: Vec<_> = all
             .iter()
             .filter(|m| m.is_cgroup() && is_visible(m, &all))
@@ -256,7 +261,7 @@ mod tests {
         let text = "23 1 0:20 / / rw - ext4 x rw\n\
                     33 23 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
                     34 23 0:31 / /sys/fs/cgroup/cpuacct rw - cgroup cgroup rw,cpuacct";
-        let all: Vec<_> = text.lines().filter_map(Mount::parse).collect();
+        let all: Vec<_> = lines(text.as_bytes()).filter_map(Mount::parse).collect();
         assert!(all.iter().all(|m| is_visible(m, &all)));
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
 use orlop_cgroups::Layout;
-use rustix::fs::{Mode, OFlags, fstat, open};
+use rustix::fs::{Mode, OFlags, fstat, open, stat};
 
 use crate::error::{Context as _, Result};
 use crate::mountinfo::{Mount, mounts};
@@ -207,18 +207,10 @@ fn kernel_mounts_of(table: &[u8]) -> Vec<PathBuf> {
     mounts.map(|mount| mount.point).collect()
 }
 
-/// The first user namespace maps every id to itself; no other one's first line says so.
+/// The first user namespace has a number of its own in every kernel (`linux/nsfs.h`).
 fn in_user_namespace() -> bool {
-    let mut map = [0; 128];
-    let read = open(
-        "/proc/self/uid_map",
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .and_then(|file| rustix::io::read(&file, &mut map));
-    let Ok(length) = read else { return false };
-    let text = String::from_utf8_lossy(&map[..length]);
-    !text.split_whitespace().eq(["0", "0", "4294967295"])
+    const USER_NS_INIT_INO: u64 = 0xefff_fffd;
+    stat("/proc/self/ns/user").is_ok_and(|found| found.st_ino != USER_NS_INIT_INO)
 }
 
 /// See `ioctl_ns(2)`: the owner of one that an outer user namespace has is not told.

@@ -1,9 +1,9 @@
-//! Which process is meant, in a form that outlives the caller: pid, start time, and what the kernel
-//! itself counts processes by.
+//! Which process is meant, in a form that outlives the caller: its pid, and what tells it apart from
+//! others that have the pid after it.
 //!
-//! The kernel gives a pid to another process as soon as its last owner is reaped. The moment of
-//! its start tells two owners apart, but for those of one clock tick (10 ms). Since Linux 6.9 a
-//! pidfd is a file of pidfs, and no two processes ever have the same one.
+//! The kernel gives a pid to another process as soon as its last owner is reaped. Since Linux 6.9 a
+//! pidfd is a file of pidfs, and no two processes ever have the same one. Before, the moment of
+//! its start tells two owners apart, but for those of one clock tick (10 ms).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
 use crate::poll::poll_until;
@@ -22,23 +22,59 @@ use crate::sys;
 
 /// A process, by what only it has until the machine restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(into = "Record", try_from = "Record")]
 pub(crate) struct ProcessId {
-    #[serde(deserialize_with = "positive")]
     pid: i32,
+    mark: Mark,
+}
+
+/// What no other process with the same pid has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Mark {
+    /// The inode of its pidfd.
+    Inode(u64),
     /// Clock ticks since the machine started: field 22 of `/proc/<pid>/stat`.
-    start_time: u64,
-    /// The inode of its pidfd, where there is a pidfs.
+    StartTime(u64),
+}
+
+/// The form in a state file.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    pid: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_time: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     inode: Option<u64>,
 }
 
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
-    let pid = i32::deserialize(deserializer)?;
-    if pid > 0 {
-        Ok(pid)
-    } else {
-        Err(de::Error::custom("a pid is greater than 0"))
+impl From<ProcessId> for Record {
+    fn from(id: ProcessId) -> Self {
+        let (start_time, inode) = match id.mark {
+            Mark::Inode(inode) => (None, Some(inode)),
+            Mark::StartTime(ticks) => (Some(ticks), None),
+        };
+        Self {
+            pid: id.pid,
+            start_time,
+            inode,
+        }
+    }
+}
+
+impl TryFrom<Record> for ProcessId {
+    type Error = &'static str;
+
+    fn try_from(record: Record) -> Result<Self, &'static str> {
+        if record.pid <= 0 {
+            return Err("a pid is greater than 0");
+        }
+        let inode = record.inode.map(Mark::Inode);
+        let mark = inode.or(record.start_time.map(Mark::StartTime));
+        Ok(Self {
+            pid: record.pid,
+            mark: mark.ok_or("neither `inode` nor `startTime` is there")?,
+        })
     }
 }
 
@@ -48,11 +84,14 @@ impl ProcessId {
     /// # Errors
     /// When there is none, or `/proc` can't be read.
     pub(crate) fn of(pid: i32, pidfd: BorrowedFd<'_>) -> Result<Self> {
+        if let Some(inode) = inode_of(pidfd)? {
+            let mark = Mark::Inode(inode);
+            return Ok(Self { pid, mark });
+        }
         match Stat::read(pid)? {
             Some(stat) => Ok(Self {
                 pid,
-                start_time: stat.start_time,
-                inode: inode_of(pidfd)?,
+                mark: Mark::StartTime(stat.start_time),
             }),
             None => Err(Error::system(format!("look at process {pid}"), Errno::SRCH)),
         }
@@ -65,15 +104,15 @@ impl ProcessId {
 
     /// Whether the process still runs: neither gone, nor a zombie, nor its pid another's.
     pub(crate) fn alive(self) -> Result<bool> {
-        match self.inode {
-            Some(_) => Ok(self.open()?.is_some()),
-            None => self.has_stat(),
+        match self.mark {
+            Mark::Inode(_) => Ok(self.open()?.is_some()),
+            Mark::StartTime(ticks) => self.runs_since(ticks),
         }
     }
 
-    fn has_stat(self) -> Result<bool> {
+    fn runs_since(self, ticks: u64) -> Result<bool> {
         let stat = Stat::read(self.pid)?;
-        Ok(stat.is_some_and(|stat| stat.start_time == self.start_time && !stat.is_dead()))
+        Ok(stat.is_some_and(|stat| stat.start_time == ticks && !stat.is_dead()))
     }
 
     /// A descriptor that stands for the process (`pidfd_open(2)`); `None` when it does not run.
@@ -90,11 +129,12 @@ impl ProcessId {
             }
         };
         // The descriptor was opened by number: only now is it sure whose number that is.
-        let is_it = match self.inode {
-            Some(_) => {
-                inode_of(pidfd.as_fd())? == self.inode && !wait_exit(pidfd.as_fd(), Duration::ZERO)?
+        let is_it = match self.mark {
+            Mark::Inode(inode) => {
+                inode_of(pidfd.as_fd())? == Some(inode)
+                    && !wait_exit(pidfd.as_fd(), Duration::ZERO)?
             }
-            None => self.has_stat()?,
+            Mark::StartTime(ticks) => self.runs_since(ticks)?,
         };
         Ok(is_it.then_some(pidfd))
     }
@@ -186,7 +226,7 @@ mod tests {
     use std::os::fd::AsFd;
     use std::time::Duration;
 
-    use super::{ProcessId, Stat, send_signal, wait_exit};
+    use super::{Mark, ProcessId, Stat, send_signal, wait_exit};
     use crate::state::testing::Sleeper;
 
     fn line(name: &str, state: &str, threads: u32, start: u64) -> String {
@@ -251,23 +291,17 @@ mod tests {
         sleeper.child.wait().unwrap();
         assert!(!id.alive().unwrap());
         assert!(!send_signal(pidfd.as_fd(), "KILL".parse().unwrap()).unwrap());
-        assert!(ProcessId::of(id.pid(), pidfd.as_fd()).is_err());
     }
 
     #[test]
     fn another_process_with_the_pid_is_not_the_same() {
         let sleeper = Sleeper::new();
         let id = sleeper.id;
-        let earlier = ProcessId {
-            start_time: id.start_time - 1,
-            inode: None,
-            ..id
-        };
-        let same_tick = ProcessId {
-            inode: Some(u64::MAX),
-            ..id
-        };
-        for other in [earlier, same_tick] {
+        let started = Stat::read(id.pid()).unwrap().unwrap().start_time;
+        let marked = |mark| ProcessId { mark, ..id };
+        assert!(marked(Mark::StartTime(started)).alive().unwrap());
+        for mark in [Mark::StartTime(started - 1), Mark::Inode(u64::MAX)] {
+            let other = marked(mark);
             assert!(!other.alive().unwrap());
             assert!(other.open().unwrap().is_none());
         }
@@ -286,7 +320,9 @@ mod tests {
     #[test]
     fn only_a_real_pid_is_read() {
         let read = serde_json::from_str::<ProcessId>;
-        assert!(read(r#"{"pid":1,"startTime":2}"#).is_ok());
+        let same = |text| serde_json::to_string(&read(text).unwrap()).unwrap() == text;
+        assert!(same(r#"{"pid":1,"startTime":2}"#));
+        assert!(same(r#"{"pid":1,"inode":2}"#));
         for bad in [
             r#"{"pid":0,"startTime":2}"#,
             r#"{"pid":-1,"startTime":2}"#,

@@ -1,6 +1,6 @@
 //! What is run, and the last steps before it.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use orlop_init::Op;
 use orlop_init::wire::{List, Slot};
@@ -363,7 +363,7 @@ impl Program {
 /// Of a variable that is there several times the last counts, as it would in a shell.
 fn last_of_each(env: &[String]) -> Vec<&str> {
     let name = |variable: &str| variable.split('=').next().unwrap_or_default().len();
-    let mut seen = HashSet::with_capacity(env.len());
+    let mut seen = BTreeSet::new();
     let mut kept: Vec<&str> = env
         .iter()
         .rev()

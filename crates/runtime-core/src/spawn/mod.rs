@@ -232,7 +232,10 @@ impl Child {
     pub(crate) fn give_cgroup(&self, plan: &Plan, cgroup: Option<&Cgroup>) -> Result<()> {
         match cgroup {
             Some(cgroup) if plan.has(|op| matches!(op, Op::AwaitCgroup { .. })) => {
-                channel::send_tasks(self.control.as_fd(), &cgroup.tasks_fds()?)
+                let tasks = cgroup.tasks_fds()?;
+                let sent = channel::send_tasks(self.control.as_fd(), &tasks);
+                sys::close_all(tasks);
+                sent
             }
             _ => Ok(()),
         }

@@ -98,7 +98,7 @@ impl Spec {
     /// As [`Spec::from_slice`].
     pub fn from_slice_noting(json: &[u8]) -> Result<(Self, Vec<String>), SpecError> {
         let mut unknown = Vec::new();
-        let mut document = serde_json::Deserializer::from_slice(json);
+        let mut document = serde_json::Deserializer::from_str(text_of(json)?);
         // An `Option` on the way is no part of the document.
         let read = serde_ignored::deserialize(&mut document, |path| {
             unknown.push(path.to_string().replace(".?", ""));
@@ -153,9 +153,10 @@ impl std::error::Error for SpecError {}
 
 /// Parses without bookkeeping, and once more with it only to say where an error is.
 fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, SpecError> {
-    serde_json::from_slice(json).map_err(|first| {
+    let json = text_of(json)?;
+    serde_json::from_str(json).map_err(|first| {
         let traced: Result<T, _> =
-            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(json));
+            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json));
         match traced {
             Err(error) => SpecError {
                 path: error.path().to_string(),
@@ -166,6 +167,18 @@ fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, SpecError> {
                 path: ".".to_owned(),
                 message: first.to_string(),
             },
+        }
+    })
+}
+
+/// Checked as a whole, which takes less than string by string.
+fn text_of(json: &[u8]) -> Result<&str, SpecError> {
+    str::from_utf8(json).map_err(|error| {
+        let before = &json[..error.valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        SpecError {
+            path: ".".to_owned(),
+            message: format!("it is not UTF-8 text at line {line}"),
         }
     })
 }

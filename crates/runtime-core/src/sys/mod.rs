@@ -3,6 +3,7 @@
 
 mod caps;
 mod clone;
+mod close;
 #[cfg(feature = "checkpoint")]
 mod criu;
 mod mount;
@@ -15,6 +16,7 @@ mod signal;
 
 pub(crate) use caps::permitted_capabilities;
 pub(crate) use clone::{Birth, clone_init};
+pub(crate) use close::close_all;
 #[cfg(feature = "checkpoint")]
 pub(crate) use criu::{keep_open, with_bound};
 pub(crate) use mount::{map_mount_ids, mount_setattr};

@@ -79,9 +79,13 @@ fn a_pid_of_another_start_or_boot_is_another_process() {
         dir.status(&read(&other_boot), thawed).unwrap(),
         Status::Stopped
     );
-    let other_start = json.replace("\"startTime\":", "\"startTime\":1");
-    assert_eq!(
-        dir.status(&read(&other_start), thawed).unwrap(),
-        Status::Stopped
-    );
+    let mut other: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let pid = sleeper.id.pid();
+    for process in [serde_json::json!({"pid": pid, "startTime": 1}), serde_json::json!({"pid": pid, "inode": 1})] {
+        other["process"] = process;
+        assert_eq!(
+            dir.status(&read(&other.to_string()), thawed).unwrap(),
+            Status::Stopped
+        );
+    }
 }
