@@ -11,10 +11,14 @@ use std::{io, slice};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::arena;
+
 // SAFETY: C's start-up code calls this once, and no other definition of this name is linked.
 #[unsafe(no_mangle)]
 extern "C" fn main(count: libc::c_int, pointers: *const *const libc::c_char) -> libc::c_int {
     let count = usize::try_from(count).unwrap_or_default();
+    arena::touch();
+    touch_stack();
     // SAFETY: C promises so many arguments behind the pointer, for the program's whole life.
     let pointers = unsafe { slice::from_raw_parts(pointers, count) };
     let arguments = pointers.iter().skip(1).map(|pointer| {
@@ -35,6 +39,24 @@ extern "C" fn main(count: libc::c_int, pointers: *const *const libc::c_char) -> 
     } else {
         status
     })
+}
+
+/// Has the kernel give the stack that every command needs, in one call in place of a fault for each
+/// page.
+fn touch_stack() {
+    const NEEDED: usize = 48 << 10;
+    const PAGE: usize = 4096;
+    let here = 0_u8;
+    let end = (&raw const here as usize) & !(PAGE - 1);
+    // SAFETY: what is populated is as it was: zeroes, or what is there. Where the stack has not grown so
+    // far, or the kernel knows no such call (before Linux 5.14), nothing is done.
+    unsafe {
+        libc::madvise(
+            (end - NEEDED) as *mut libc::c_void,
+            NEEDED,
+            libc::MADV_POPULATE_WRITE,
+        )
+    };
 }
 
 /// A closed standard descriptor would be given to the next file that is opened.

@@ -70,6 +70,7 @@ fn read(path: &Path) -> rustix::io::Result<Vec<u8>> {
             rustix::io::read(&file, rustix::buffer::spare_capacity(&mut content))
         })?;
         if read == 0 || content.len() > MAX_CONFIG {
+            content.shrink_to_fit();
             return Ok(content);
         }
         content.reserve(USUAL_CONFIG);

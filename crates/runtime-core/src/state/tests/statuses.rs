@@ -81,7 +81,10 @@ fn a_pid_of_another_start_or_boot_is_another_process() {
     );
     let mut other: serde_json::Value = serde_json::from_str(&json).unwrap();
     let pid = sleeper.id.pid();
-    for process in [serde_json::json!({"pid": pid, "startTime": 1}), serde_json::json!({"pid": pid, "inode": 1})] {
+    for process in [
+        serde_json::json!({"pid": pid, "startTime": 1}),
+        serde_json::json!({"pid": pid, "inode": 1}),
+    ] {
         other["process"] = process;
         assert_eq!(
             dir.status(&read(&other.to_string()), thawed).unwrap(),
