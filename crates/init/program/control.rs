@@ -4,13 +4,15 @@ use crate::execute::Slots;
 use crate::image::allocate;
 use crate::report::{Kind, Part, Record};
 use crate::sys::{self, Errno, Fd};
-use crate::wire::{MAX_MESSAGE, MAX_TASKS};
+use crate::wire::{MAX_MESSAGE, MAX_TASKS, MORE, OWN};
 use crate::{EXIT_FAILED, Failure};
 
 /// The mapped program's descriptor and its length in bytes.
 pub struct Received {
     pub program: Fd,
     pub len: usize,
+    /// Whether this process alone executes it.
+    pub own: bool,
 }
 
 pub struct Control {
@@ -36,8 +38,8 @@ impl Control {
         Self { socket: Fd(number), op: 0, buffer: None, state_len: 0, given: Given { tasks: None, files: [Fd(-1); MAX_TASKS], gate: None } }
     }
 
-    /// Receives the descriptors. Each message says the program's length and whether more follow;
-    /// the first descriptor of all is the program.
+    /// Receives the descriptors. Each message says the program's length, whether more follow, and whether
+    /// the program is this process's own; the first descriptor of all is the program.
     pub fn receive_program(&mut self, slots: &mut Slots) -> sys::Result<Received> {
         let mut program = None;
         loop {
@@ -60,10 +62,10 @@ impl Control {
             if received == 0 {
                 sys::exit(EXIT_FAILED);
             }
-            let [len, more] = halves(message);
-            if more == 0 {
+            let [len, flags] = halves(message);
+            if flags & MORE == 0 {
                 let program = program.ok_or(Errno::PROTO)?;
-                return Ok(Received { program, len: len as usize });
+                return Ok(Received { program, len: len as usize, own: flags & OWN != 0 });
             }
         }
     }

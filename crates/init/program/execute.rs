@@ -74,6 +74,7 @@ pub fn run(image: Image, control: Control, slots: Slots) -> ! {
     let mut words = image.words();
     let mut state = State { image, control, slots, program: None, null_attached: false, empty_attached: None, parent: None };
     loop {
+        state.image.reach(state.control.op);
         let step = match Op::decode(&mut words) {
             Some(op) => state.step(op),
             None => Err(Failure { errno: Errno::PROTO.0, part: Part::Program }),

@@ -2,6 +2,7 @@
 
 use core::ffi::CStr;
 use core::slice;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::control::Received;
 use crate::sys::{self, Errno};
@@ -9,6 +10,8 @@ use crate::wire::{Blob, Header, List, MAGIC, Str, VERSION, Words};
 
 /// A program in memory. It lives until exec, so what it lends is `'static`.
 pub struct Image {
+    /// [`Header::at`], in place.
+    at: &'static AtomicU32,
     words: &'static [u32],
     cells: &'static mut [u64],
     arena: &'static [u8],
@@ -21,7 +24,7 @@ impl Image {
         if len < Header::SIZE {
             return Err(Errno::PROTO);
         }
-        let base = sys::map(received.program, len)? as *mut u8;
+        let base = sys::map(received.program, len, received.own)? as *mut u8;
         // SAFETY: the mapping has at least a header's bytes and is page-aligned.
         let header = unsafe { base.cast::<Header>().read() };
         let words_len = header.words as usize * size_of::<u32>();
@@ -32,6 +35,8 @@ impl Image {
         if header.magic != MAGIC || header.version != VERSION || total != len || !aligned {
             return Err(Errno::PROTO);
         }
+        // SAFETY: the header lies within the mapping.
+        let at = unsafe { base.add(Header::AT) };
         // SAFETY: the parts were just found to lie within the mapping.
         let words = unsafe { base.add(Header::SIZE) };
         // SAFETY: as above.
@@ -39,6 +44,8 @@ impl Image {
         // SAFETY: as above.
         let arena = unsafe { cells.add(cells_len) };
         let mut image = Self {
+            // SAFETY: in bounds, 4-aligned, never unmapped; no other reference leads there.
+            at: unsafe { AtomicU32::from_ptr(at.cast()) },
             // SAFETY: in bounds, 4-aligned after a 24-byte header, never unmapped or written.
             words: unsafe { slice::from_raw_parts(words.cast(), header.words as usize) },
             // SAFETY: in bounds, 8-aligned as the words are even in number; nothing else refers to them.
@@ -63,6 +70,12 @@ impl Image {
             *cell += base;
         }
         Ok(())
+    }
+
+    /// Writes down which operation comes now: where the caller can read it, if the program is this
+    /// process's own.
+    pub fn reach(&self, op: u32) {
+        self.at.store(op, Ordering::Relaxed);
     }
 
     pub fn words(&self) -> Words<'static> {

@@ -741,9 +741,11 @@ pub fn map_anonymous(len: usize) -> Result<usize> {
     call!(nr::MMAP, 0, len, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, usize::MAX, 0)
 }
 
-/// Maps a sealed program privately: its cells can be filled in, the original can't be changed.
-pub fn map(from: Fd, len: usize) -> Result<usize> {
+/// Maps a program so that its cells can be filled in: privately, or so that others see it.
+pub fn map(from: Fd, len: usize, shared: bool) -> Result<usize> {
     const PROT_READ_WRITE: usize = 3;
+    const MAP_SHARED: usize = 1;
     const MAP_PRIVATE: usize = 2;
-    call!(nr::MMAP, 0, len, PROT_READ_WRITE, MAP_PRIVATE, from.0, 0)
+    let flags = if shared { MAP_SHARED } else { MAP_PRIVATE };
+    call!(nr::MMAP, 0, len, PROT_READ_WRITE, flags, from.0, 0)
 }

@@ -10,7 +10,16 @@ pub const MAGIC: u32 = 0x4f52_4c50;
 
 /// Changes whenever the meaning of a word changes. Caller and `init` are built together, so a
 /// mismatch means a corrupted program.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// [`Header::at`] of a program that nobody has begun to execute.
+pub const NOT_BEGUN: u32 = u32::MAX;
+
+/// In the message that brings a program: another message with descriptors follows.
+pub const MORE: u32 = 1;
+
+/// In the message that brings a program: no other process executes it, so that `init` may write in it.
+pub const OWN: u32 = 2;
 
 /// How many file descriptors a program can name.
 pub const MAX_SLOTS: usize = 512;
@@ -35,13 +44,17 @@ pub struct Header {
     pub cells: u32,
     /// Bytes in the arena.
     pub arena: u32,
-    /// Number of operations.
-    pub ops: u32,
+    /// Index of the operation that runs, [`NOT_BEGUN`] before the first: `init` writes it, for a caller
+    /// that finds it dead.
+    pub at: u32,
 }
 
 impl Header {
     /// Bytes that the header takes.
     pub const SIZE: usize = 24;
+
+    /// Where in it [`Header::at`] lies.
+    pub const AT: usize = core::mem::offset_of!(Self, at);
 
     /// The header as it lies in memory.
     #[must_use]
@@ -53,7 +66,7 @@ impl Header {
             self.words,
             self.cells,
             self.arena,
-            self.ops,
+            self.at,
         ];
         for (chunk, field) in out.chunks_exact_mut(4).zip(fields) {
             chunk.copy_from_slice(&field.to_ne_bytes());

@@ -21,7 +21,7 @@ use crate::resctrl::{self, Resctrl, ResctrlPlace};
 use crate::runtime::CreateOptions;
 use crate::seccomp::Filter;
 use crate::seccomp_agent::SeccompAgent;
-use crate::spawn::{self, Child, HostRoot, Inputs, Nature, Program};
+use crate::spawn::{self, Child, HostRoot, Inputs, Nature, Program, Supply};
 use crate::state::{Claim, FileId, LockedDir, OciState, Phase, State, Status};
 use crate::{gate, hooks, notify, out_of_memory, pid_file, unit};
 
@@ -119,7 +119,8 @@ impl Making<'_> {
             cgroup,
             preserve_fds: self.options.preserve_fds,
         };
-        Child::bear(plan, &Program::new(plan, self.filter)?, nature, &inputs)
+        let program = Supply::Own(Program::new(plan, self.filter)?);
+        Child::bear(plan, program, nature, &inputs)
     }
 
     /// The record of a container of which nothing is made yet: it names what will be.

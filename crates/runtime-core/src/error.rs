@@ -99,10 +99,13 @@ pub enum Error {
     #[error("container init was OOM-killed (memory limit too low?)")]
     OutOfMemory,
     /// The container's first process ended before it was set up.
-    #[error("the container's init {how} before it was ready")]
+    #[error("the container's init {how} {}", place(operation.as_deref()))]
     InitDied {
         /// How it ended, for example `was killed by signal 9`.
         how: String,
+        /// What it did then, for example `mount proc at /proc`, where that is known: not of a process
+        /// that shares its steps with others of its kind, nor of one that had not begun.
+        operation: Option<String>,
     },
     /// criu is missing, too old, or could not do what was asked of it.
     #[error("{message}")]
@@ -143,6 +146,14 @@ fn words_of(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(errno) => os_error(errno),
         None => error.to_string(),
+    }
+}
+
+/// Where init was when it died.
+fn place(operation: Option<&str>) -> String {
+    match operation {
+        Some(operation) => format!("at: {operation}"),
+        None => "before it was ready".to_owned(),
     }
 }
 

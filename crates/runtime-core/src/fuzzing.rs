@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use orlop_init::wire::{Header, MAGIC, MAX_SLOTS, Sink, Value, Words};
+use orlop_init::wire::{Header, MAGIC, MAX_SLOTS, NOT_BEGUN, Sink, Value, Words};
 use orlop_init::{Op, Record};
 
 use crate::host::Host;
@@ -118,15 +118,15 @@ const CGROUP: &str = "2:pids:/\n1:memory:/\n0::/\n";
 fn check_plan(plan: &Plan) {
     assert!(!plan.text().to_string().is_empty());
     assert!(plan.json().is_object());
-    check_program(&plan.program(None));
+    check_program(&plan.program(None), plan.len());
 }
 
 /// What init checks before and while it executes a program.
-fn check_program(program: &[u8]) {
+fn check_program(program: &[u8], ops: usize) {
     let (header, body) = program.split_at(Header::SIZE);
-    let [magic, _, words, cells, arena, ops] =
+    let [magic, _, words, cells, arena, at] =
         to_words(header).try_into().expect("six words in a header");
-    assert_eq!((magic, words % 2), (MAGIC, 0));
+    assert_eq!((magic, words % 2, at), (MAGIC, 0, NOT_BEGUN));
     let (words, body) = body.split_at(words as usize * 4);
     let (cells, bytes) = body.split_at(cells as usize * 8);
     assert_eq!((bytes.len(), bytes.last()), (arena as usize, Some(&0)));

@@ -35,8 +35,7 @@ pub(super) fn build(command: &Command) -> Result<Prepared> {
         choice.limits = limits_of(&plan)?;
     }
     let filter = command.seccomp.as_ref().map(seccomp::compile).transpose()?;
-    let program = Program::new(&plan, filter.as_ref())?;
-    program.seal()?;
+    let program = Program::new(&plan, filter.as_ref())?.seal()?;
     let tree = if resolved.is_new(Namespace::Pid) {
         Tree::PidNamespace
     } else {

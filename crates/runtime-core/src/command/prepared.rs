@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::seccomp::Filter;
-use crate::spawn::{self, Inputs, Nature, Program};
+use crate::spawn::{self, Inputs, Nature, SealedProgram, Supply};
 use crate::spec::Seccomp;
 
 /// A checked and compiled [`Command`](super::Command). Cheap to clone, and to share between threads.
@@ -42,7 +42,7 @@ pub struct Prepared(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub process: Process,
     pub plan: Plan,
-    pub program: Program,
+    pub program: SealedProgram,
     pub seccomp: Option<Seccomp>,
     pub filter: Option<Filter>,
     pub host: Host,
@@ -149,7 +149,10 @@ impl Prepared {
         let nature = born_in(cgroup.as_deref());
         let mut caller = Entering::default();
         let born = match &cgroup {
-            None => spawn::spawn_program(plan, program, nature, &inputs, &mut caller),
+            None => {
+                let program = Supply::Sealed(program);
+                spawn::spawn_program(plan, program, nature, &inputs, &mut caller)
+            }
             // Every sandbox has a cgroup of its own, and so steps of its own.
             Some(own) => {
                 let plan = plan.in_cgroup(own.v1_directories());

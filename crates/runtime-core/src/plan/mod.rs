@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use orlop_cgroups::{CgroupPath, Limits};
 use orlop_init::Op;
-use orlop_init::wire::{Header, List, MAGIC, Sink, Slot, Str, VERSION};
+use orlop_init::wire::{Header, List, MAGIC, NOT_BEGUN, Sink, Slot, Str, VERSION};
 
 use crate::resctrl::Resctrl;
 use crate::seccomp::Filter;
@@ -358,7 +358,7 @@ impl Plan {
             words: words.0.len() as u32,
             cells: self.cells.len() as u32,
             arena: arena.len() as u32,
-            ops: self.steps.len() as u32,
+            at: NOT_BEGUN,
         };
         let size = Header::SIZE + words.0.len() * 4 + self.cells.len() * 8 + arena.len();
         let mut program = Vec::with_capacity(size);

@@ -4,7 +4,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use orlop_init::wire::MAX_MESSAGE;
+use orlop_init::wire::{MAX_MESSAGE, MORE, OWN};
 use orlop_init::{Kind, Part, Record};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -12,7 +12,7 @@ use rustix::net::{
 };
 
 use super::prepare::Opened;
-use super::program::Program;
+use super::program::Supply;
 use crate::error::{Context, Error, Result};
 
 /// The most descriptors that the kernel lets one message carry (`SCM_MAX_FD`).
@@ -37,18 +37,23 @@ impl Channel {
 /// Sends the program's descriptor and those that it names.
 pub(super) fn send_program(
     socket: BorrowedFd<'_>,
-    program: &Program,
+    program: &Supply<'_>,
     sources: &[Opened<'_>],
 ) -> Result<()> {
     let mut all = Vec::with_capacity(1 + sources.len());
-    all.push(program.fd.as_fd());
+    let (file, len) = program.file();
+    all.push(file);
     all.extend(sources.iter().map(AsFd::as_fd));
+    let own = match program {
+        Supply::Own(_) => OWN,
+        Supply::Sealed(_) => 0,
+    };
     let mut chunks = all.chunks(MESSAGE_FDS).peekable();
     while let Some(chunk) = chunks.next() {
-        let more = u32::from(chunks.peek().is_some());
+        let more = if chunks.peek().is_some() { MORE } else { 0 };
         let mut bytes = [0; 8];
-        bytes[..4].copy_from_slice(&program.len.to_ne_bytes());
-        bytes[4..].copy_from_slice(&more.to_ne_bytes());
+        bytes[..4].copy_from_slice(&len.to_ne_bytes());
+        bytes[4..].copy_from_slice(&(own | more).to_ne_bytes());
         match send_fds(socket, &bytes, chunk) {
             // Init is gone; what it said, or how it ended, tells more than this.
             Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(()),

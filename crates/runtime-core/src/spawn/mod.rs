@@ -62,7 +62,7 @@ pub(crate) use channel::{Message, send_continue};
 pub(crate) use holder::Holder;
 pub(crate) use host_root::{HostRoot, detach_recorded, is_root_of};
 pub(crate) use prepare::check_rootfs;
-pub(crate) use program::{Program, init_identity};
+pub(crate) use program::{Program, SealedProgram, Supply, init_identity};
 pub(crate) use started::{Started, TakeListener, wait_started};
 
 /// The most descriptors that a program may inherit beside its standard ones.
@@ -111,6 +111,8 @@ pub(crate) struct Child {
     devices: Option<net_devices::Moved>,
     /// Its root among the host's mounts, which is taken away unless the process is given up.
     root: Option<HostRoot>,
+    /// Tells where it died, should it.
+    program: Option<Program>,
 }
 
 /// Starts a Plan's process, up to where init is ready, or, where the Plan has no such point, up to
@@ -122,13 +124,13 @@ pub(crate) fn spawn(
     caller: &mut dyn Caller,
 ) -> Result<Child> {
     let program = Program::new(plan, inputs.filter)?;
-    spawn_program(plan, &program, nature, inputs, caller)
+    spawn_program(plan, Supply::Own(program), nature, inputs, caller)
 }
 
 /// As [`spawn`], of a Plan whose program was made before.
 pub(crate) fn spawn_program(
     plan: &Plan,
-    program: &Program,
+    program: Supply<'_>,
     nature: Nature<'_>,
     inputs: &Inputs<'_>,
     caller: &mut dyn Caller,
@@ -158,7 +160,7 @@ impl Child {
     /// Opens what the Plan names, and gives birth to init, which finds its program waiting.
     pub(crate) fn bear(
         plan: &Plan,
-        program: &Program,
+        program: Supply<'_>,
         nature: Nature<'_>,
         inputs: &Inputs<'_>,
     ) -> Result<Self> {
@@ -174,7 +176,7 @@ impl Child {
         let sources = prepare::open_all(plan, inputs)?;
         let is_told_first = plan.oom_score_adj.is_none() && plan.raise_limits.is_empty();
         if is_told_first {
-            channel::send_program(ours.as_fd(), program, &sources)?;
+            channel::send_program(ours.as_fd(), &program, &sources)?;
         }
         let cgroup = match cgroup {
             Some(cgroup) => cgroup.v2_dir()?,
@@ -190,7 +192,7 @@ impl Child {
         .map_err(|error| {
             StepError::of_birth("clone3".to_owned(), error.raw_os_error().unwrap_or(0))
         })?;
-        let child = Self {
+        let mut child = Self {
             pid: born.pid,
             pidfd: born.pidfd,
             control: ours,
@@ -198,11 +200,13 @@ impl Child {
             expected: Expected::of(plan),
             devices: None,
             root: None,
+            program: None,
         };
         if !is_told_first {
             child.privilege(plan)?;
-            channel::send_program(child.control.as_fd(), program, &sources)?;
+            channel::send_program(child.control.as_fd(), &program, &sources)?;
         }
+        child.program = program.own();
         Ok(child)
     }
 
@@ -256,7 +260,7 @@ impl Child {
             Some(record) if record.kind == Kind::NeedMaps => self.give_maps(plan),
             Some(record) if record.kind == Kind::Failed => Err(self.failed(plan, &record)),
             Some(record) => Err(out_of_turn(record.kind)),
-            None => Err(self.died()),
+            None => Err(self.died(plan)),
         }
     }
 
@@ -274,7 +278,7 @@ impl Child {
                 return if self.expected.started {
                     Ok(())
                 } else {
-                    Err(self.died())
+                    Err(self.died(plan))
                 };
             };
             match (record.kind, fd) {
@@ -347,13 +351,18 @@ impl Child {
         Ok(())
     }
 
-    fn died(&mut self) -> Error {
+    fn died(&mut self, plan: &Plan) -> Error {
         self.released = true;
         let how = match reap(self.pidfd.as_fd()) {
             Ok(Some(status)) => describe_end(&status),
             _ => "ended".to_owned(),
         };
-        Error::InitDied { how }
+        let at = self.program.as_ref().and_then(Program::at);
+        let step = at.and_then(|at| plan.steps.get(at));
+        Error::InitDied {
+            how,
+            operation: step.map(|step| plan.describe(&step.op)),
+        }
     }
 
     fn failed(&mut self, plan: &Plan, record: &Record) -> Error {
@@ -377,7 +386,7 @@ impl Child {
         match wait_started(self.control.as_fd(), listener)? {
             Started::Running => Ok(()),
             Started::Failed(record) => Err(self.failed(plan, &record)),
-            Started::Died => Err(self.died()),
+            Started::Died => Err(self.died(plan)),
         }
     }
 

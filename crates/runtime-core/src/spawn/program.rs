@@ -4,7 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, memfd_create};
-use rustix::io::Errno;
+use rustix::io::{Errno, pread};
+
+use orlop_init::wire::Header;
 
 use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
@@ -15,11 +17,38 @@ const ALL_SEALS: SealFlags = SealFlags::SEAL
     .union(SealFlags::GROW)
     .union(SealFlags::WRITE);
 
-/// A Plan in wire form, in a memory file.
+/// A Plan in wire form, in a memory file. The one process that executes it writes there how far it is.
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub(super) fd: OwnedFd,
-    pub(super) len: u32,
+    fd: OwnedFd,
+    len: u32,
+}
+
+/// A program that nobody can change, for any number of processes.
+#[derive(Debug)]
+pub(crate) struct SealedProgram(Program);
+
+/// What a process executes.
+#[derive(Debug)]
+pub(crate) enum Supply<'a> {
+    Own(Program),
+    Sealed(&'a SealedProgram),
+}
+
+impl Supply<'_> {
+    /// The memory file, and the bytes in it.
+    pub(super) fn file(&self) -> (BorrowedFd<'_>, u32) {
+        let (Self::Own(program) | Self::Sealed(SealedProgram(program))) = self;
+        (program.fd.as_fd(), program.len)
+    }
+
+    /// What can be asked how far its process is.
+    pub(super) fn own(self) -> Option<Program> {
+        match self {
+            Self::Own(program) => Some(program),
+            Self::Sealed(_) => None,
+        }
+    }
 }
 
 impl Program {
@@ -32,9 +61,20 @@ impl Program {
         Ok(Self { fd, len })
     }
 
-    /// Forbids changes, for one that several processes will share.
-    pub(crate) fn seal(&self) -> Result<()> {
-        fcntl_add_seals(&self.fd, ALL_SEALS).context(|| "seal the program".to_owned())
+    /// Forbids changes, for several processes to share it.
+    pub(crate) fn seal(self) -> Result<SealedProgram> {
+        fcntl_add_seals(&self.fd, ALL_SEALS).context(|| "seal the program".to_owned())?;
+        Ok(SealedProgram(self))
+    }
+
+    /// The index of the operation at which its process is, or was when it ended. The process may have
+    /// written anything.
+    pub(super) fn at(&self) -> Option<usize> {
+        let mut at = [0; size_of::<u32>()];
+        match pread(&self.fd, &mut at, Header::AT as u64) {
+            Ok(read) if read == at.len() => Some(u32::from_ne_bytes(at) as usize),
+            _ => None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use orlop_init::{Kind, Op};
 use rustix::fs::{Mode, OFlags, open};
 
 use super::channel::{Message, receive};
-use super::program::Program;
+use super::program::{Program, Supply};
 use super::{Child, Inputs, Nature};
 use crate::error::{Context, Result};
 use crate::plan::{IdMaps, PlanBuilder};
@@ -38,12 +38,12 @@ fn make(maps: &IdMaps) -> Result<OwnedFd> {
     build.push(Op::NeedMaps {});
     let mut plan = build.plan;
     plan.id_maps = Some(maps.clone());
-    let program = Program::new(&plan, None)?;
-    let mut child = Child::bear(&plan, &program, Nature::default(), &Inputs::default())?;
+    let program = Supply::Own(Program::new(&plan, None)?);
+    let mut child = Child::bear(&plan, program, Nature::default(), &Inputs::default())?;
     match receive(child.control.as_fd())? {
         Some(Message { record, .. }) if record.kind == Kind::NeedMaps => {}
         Some(Message { record, .. }) => return Err(child.failed(&plan, &record)),
-        None => return Err(child.died()),
+        None => return Err(child.died(&plan)),
     }
     child.write_maps(&plan)?;
     let path = format!("/proc/{}/ns/user", child.pid);
