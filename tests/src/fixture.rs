@@ -168,7 +168,17 @@ impl Fixture {
     /// Remembers the namespaces of a container that runs or is created, to find them kept alive.
     #[track_caller]
     pub fn track(&self, container: &Container) {
-        self.census.borrow_mut().track(container.pid());
+        self.track_process(container.pid());
+    }
+
+    /// The same of a process that is in them, whatever its container's state says.
+    pub fn track_process(&self, pid: u32) {
+        self.census.borrow_mut().track(pid);
+    }
+
+    /// Takes the namespaces of this process for somebody else's, whoever joins them.
+    pub fn pass_over(&self, pid: u32) {
+        self.census.borrow_mut().pass_over(pid);
     }
 
     /// Fails the test if anything is left behind or was touched. Call it at the end, and wherever
@@ -176,6 +186,7 @@ impl Fixture {
     #[track_caller]
     pub fn assert_clean(&self) {
         self.census.borrow().assert_clean();
+        self.census.borrow_mut().forget_namespaces();
         self.canary.assert_untouched();
     }
 }

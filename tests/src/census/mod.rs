@@ -77,6 +77,8 @@ pub struct Census {
     own_files: PathBuf,
     mounts: Mounts,
     namespaces: BTreeSet<String>,
+    /// Namespaces that outlast the test's processes in them.
+    not_ours: BTreeSet<String>,
     /// Keeps their numbers from being used for others meanwhile.
     pins: Vec<File>,
 }
@@ -94,21 +96,33 @@ impl Census {
             own_files: own_files.to_path_buf(),
             mounts: Mounts::read()?,
             namespaces: BTreeSet::new(),
+            not_ours: processes::namespaces("self"),
             pins: Vec::new(),
         })
     }
 
     /// Remembers the namespaces of a running container's process: they have to be gone in the end.
-    /// Those that it shares with the caller don't count.
+    /// Those that it shares with the caller, or that are [passed over](Self::pass_over), don't count.
     pub fn track(&mut self, pid: u32) {
-        let ours = processes::namespaces("self");
         let theirs = processes::namespaces(&pid.to_string());
-        for name in theirs.difference(&ours) {
+        for name in theirs.difference(&self.not_ours) {
             let kind = name.split(':').next().unwrap_or_default();
             self.pins
                 .extend(File::open(format!("/proc/{pid}/ns/{kind}")));
             self.namespaces.insert(name.clone());
         }
+    }
+
+    /// Takes the namespaces of this process for somebody else's.
+    pub fn pass_over(&mut self, pid: u32) {
+        self.not_ours
+            .extend(processes::namespaces(&pid.to_string()));
+    }
+
+    /// Lets go of the namespaces that were found gone: the files that kept their numbers keep them, too.
+    pub fn forget_namespaces(&mut self) {
+        self.namespaces.clear();
+        self.pins.clear();
     }
 
     /// Everything left behind, sorted.
