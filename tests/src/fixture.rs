@@ -189,6 +189,13 @@ impl Fixture {
         self.census.borrow_mut().forget_namespaces();
         self.canary.assert_untouched();
     }
+
+    /// Fails the test if a keyring of one of its containers is there for good. Call it where nothing of
+    /// theirs is held open, such as a terminal.
+    #[track_caller]
+    pub fn assert_no_keyring(&self) {
+        self.census.borrow().assert_no_keyring();
+    }
 }
 
 impl Drop for Fixture {

@@ -3,15 +3,21 @@
 //! A census is taken before a test, and asserts afterwards that no process, cgroup, mount,
 //! namespace or file is left that is the test's. It tells by the test's tag, which is part of
 //! every id, path and environment the test uses, never by a program's name: other tests, and other
-//! people's containers, run on the same machine.
+//! people's containers, run on the same machine. So a few things can't be told whose they are, and are
+//! not counted: cgroups that are removed and not gone yet (the kernel has their number alone), loaded BPF
+//! programs, network links, and System V objects of the host's IPC namespace. Those of a container end
+//! with its namespaces and cgroup, which are counted; a test that lends a link looks for it itself.
 
 mod cgroups;
+mod keys;
 mod mounts;
 mod processes;
+mod settings;
 
-use crate::patience::patient;
+use crate::patience::{patient, until};
 pub(crate) use cgroups::remove as remove_cgroup;
 use mounts::Mounts;
+use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
@@ -46,6 +52,10 @@ pub enum Leak {
     Mount(String),
     /// A mount of the host's that isn't as it was: before, after.
     HostMount(String, Option<String>),
+    /// A mount that is new, at a folder of the system.
+    NewMount(String),
+    /// A setting below `/proc/sys`: before, after.
+    Setting(String, String, String),
     /// A namespace of a tracked process, and what keeps it.
     Namespace(String, String),
     /// A file or folder.
@@ -63,6 +73,10 @@ impl fmt::Display for Leak {
                 write!(f, "host's mount was\n    {before}\n  is\n    {after}")
             }
             Self::HostMount(before, None) => write!(f, "host's mount is gone: {before}"),
+            Self::NewMount(line) => write!(f, "new mount {line}"),
+            Self::Setting(name, before, after) => {
+                write!(f, "/proc/sys/{name} was `{before}`, is `{after}`")
+            }
             Self::Namespace(name, holder) => write!(f, "namespace {name} held by {holder}"),
             Self::File(path) => write!(f, "file {}", path.display()),
         }
@@ -76,6 +90,7 @@ pub struct Census {
     own_folders: Vec<PathBuf>,
     own_files: PathBuf,
     mounts: Mounts,
+    settings: Settings,
     namespaces: BTreeSet<String>,
     /// Namespaces that outlast the test's processes in them.
     not_ours: BTreeSet<String>,
@@ -95,6 +110,7 @@ impl Census {
             own_folders: emptied.to_vec(),
             own_files: own_files.to_path_buf(),
             mounts: Mounts::read()?,
+            settings: Settings::read(),
             namespaces: BTreeSet::new(),
             not_ours: processes::namespaces("self"),
             pins: Vec::new(),
@@ -133,6 +149,7 @@ impl Census {
         let mut leaks = processes::leaks(&self.tag, &self.namespaces)?;
         leaks.extend(cgroups::tagged(&self.tag)?.into_iter().map(Leak::Cgroup));
         leaks.extend(self.mounts.leaks(&self.tag, &self.namespaces)?);
+        leaks.extend(self.settings.leaks());
         leaks.extend(self.files()?.into_iter().map(Leak::File));
         leaks.sort();
         Ok(leaks)
@@ -163,6 +180,18 @@ impl Census {
         let leaks = self.settled_leaks().expect("take a census");
         let list: Vec<String> = leaks.iter().map(|leak| format!("  {leak}")).collect();
         assert!(leaks.is_empty(), "left behind:\n{}", list.join("\n"));
+    }
+
+    /// Fails the test if a keyring of its containers stays. Apart from the rest, since the kernel takes its
+    /// time to collect those that nobody has any more, and an open file keeps that of its opener.
+    ///
+    /// # Panics
+    /// When one stays, or can't be told.
+    #[track_caller]
+    pub fn assert_no_keyring(&self) {
+        let left = || keys::tagged(&self.tag).expect("read /proc/keys");
+        let gone = until(|| left().is_empty());
+        assert!(gone, "keyrings left behind:\n  {}", left().join("\n  "));
     }
 
     /// Removes what a failed test has left, as far as possible: kills its processes, unmounts its

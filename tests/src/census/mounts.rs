@@ -5,6 +5,7 @@ use crate::temp::PREFIX;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::path::Path;
 
 /// The caller's mount table, and pid 1's where that is another.
 #[derive(Debug)]
@@ -25,7 +26,8 @@ impl Mounts {
         Ok(Self { tables })
     }
 
-    /// Mounts with the tag or of a tracked namespace, and mounts of the host that have changed.
+    /// Mounts with the tag or of a tracked namespace, mounts of the host that have changed, and new ones
+    /// where nobody mounts.
     pub(super) fn leaks(&self, tag: &str, namespaces: &BTreeSet<String>) -> io::Result<Vec<Leak>> {
         let mut leaks = Vec::new();
         for (pid, before) in &self.tables {
@@ -37,6 +39,7 @@ impl Mounts {
                     .map(|line| Leak::Mount(line.clone())),
             );
             leaks.extend(changes(before, &after));
+            leaks.extend(arrivals(before, &after).map(Leak::NewMount));
         }
         Ok(leaks)
     }
@@ -60,6 +63,30 @@ fn changes(before: &Table, after: &Table) -> Vec<Leak> {
         .collect()
 }
 
+/// The system's own folders: containers have mounts there, in their own tables. Other people's work goes
+/// on beside the tests, and mounts elsewhere; so only here a new mount without the tag is a test's.
+const SYSTEM: [&str; 8] = [
+    "/bin", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/usr",
+];
+
+/// What the kernel, or systemd, mounts there when somebody looks.
+const AUTOMATIC: [&str; 2] = ["binfmt_misc", "tracefs"];
+
+fn arrivals<'a>(before: &'a Table, after: &'a Table) -> impl Iterator<Item = String> + 'a {
+    after
+        .iter()
+        .filter(|(id, _)| !before.contains_key(*id))
+        .filter(|(_, line)| {
+            let point = line.split(' ').nth(4).map(Path::new);
+            let is_automatic = AUTOMATIC
+                .iter()
+                .any(|kind| line.contains(&format!(" - {kind} ")));
+            point.is_some_and(|point| SYSTEM.iter().any(|folder| point.starts_with(folder)))
+                && !is_automatic
+        })
+        .map(|(_, line)| line.clone())
+}
+
 /// Unmounts what a line of `mountinfo` tells of.
 pub(super) fn unmount(line: &str) {
     if let Some(point) = line.split(' ').nth(4) {
@@ -75,8 +102,33 @@ fn pins(line: &str, namespaces: &BTreeSet<String>) -> bool {
 }
 
 fn table(pid: &str) -> io::Result<Table> {
-    Ok(fs::read_to_string(format!("/proc/{pid}/mountinfo"))?
+    Ok(parse(&fs::read_to_string(format!(
+        "/proc/{pid}/mountinfo"
+    ))?))
+}
+
+fn parse(mountinfo: &str) -> Table {
+    mountinfo
         .lines()
         .filter_map(|line| Some((line.split(' ').next()?.to_owned(), line.to_owned())))
-        .collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{arrivals, parse};
+
+    #[test]
+    fn only_where_nobody_mounts_a_new_mount_is_a_tests() {
+        let before = "20 1 0:4 / /proc rw - proc proc rw\n";
+        let ours = "31 20 0:9 / /proc rw - proc proc rw";
+        let after = format!(
+            "{before}{ours}\n\
+             32 1 0:10 / /var/lib/docker/overlay2/x rw - overlay overlay rw\n\
+             33 1 0:11 / /sys/kernel/debug/tracing rw - tracefs tracefs rw\n"
+        );
+        let (before, after) = (parse(before), parse(&after));
+        assert_eq!(arrivals(&before, &after).collect::<Vec<_>>(), [ours]);
+        assert_eq!(arrivals(&before, &before).count(), 0);
+    }
 }

@@ -136,6 +136,8 @@ impl<'a> Entered<'a> {
     fn end(self) {
         self.container.delete_force().ok();
         self.fixture.assert_clean();
+        drop(self.terminal);
+        self.fixture.assert_no_keyring();
     }
 }
 

@@ -57,10 +57,17 @@ fn failure(scenario: &Scenario, container: &Container, index: usize) -> Option<O
     (!started.status.success()).then_some(started)
 }
 
-fn every_operation_fails(fixture: &Fixture, scenario: &Scenario) {
+/// When nobody has the terminals any more.
+#[track_caller]
+fn end(fixture: &Fixture, scenario: Scenario) {
+    drop(scenario);
+    fixture.assert_no_keyring();
+}
+
+fn every_operation_fails(fixture: &Fixture, scenario: Scenario) {
     for (index, step) in scenario.steps(fixture).iter().enumerate() {
         let container = fixture.container(&scenario.bundle);
-        match failure(scenario, &container, index) {
+        match failure(&scenario, &container, index) {
             // `create` has gone by then, and `start` finds nobody to tell it.
             Some(output) if step.op == "Gate" => output.fails_naming(&["stopped"]),
             Some(output) => output.fails_naming(&[&step.failure(&container), "input/output error"]),
@@ -71,24 +78,25 @@ fn every_operation_fails(fixture: &Fixture, scenario: &Scenario) {
         container.delete_force().ok();
         fixture.assert_clean();
     }
+    end(fixture, scenario);
 }
 
 #[test]
 fn every_operation_fails_once() {
     let fixture = fixture(test_name!());
-    every_operation_fails(&fixture, &full(&fixture));
+    every_operation_fails(&fixture, full(&fixture));
 }
 
 #[test]
 fn every_operation_fails_once_in_a_user_namespace() {
     let fixture = fixture(test_name!());
-    every_operation_fails(&fixture, &mapped(&fixture));
+    every_operation_fails(&fixture, mapped(&fixture));
 }
 
 #[test]
 fn every_operation_fails_once_in_namespaces_of_others() {
     let fixture = fixture(test_name!());
-    every_operation_fails(&fixture, &entangled(&fixture));
+    every_operation_fails(&fixture, entangled(&fixture));
 }
 
 /// Where v1 is all there is, init is born before its cgroup is made, and joins it from within its user
@@ -98,7 +106,7 @@ fn every_operation_fails_once_on_v1() {
     let Some(fixture) = fixture_on_v1(test_name!()) else {
         skip!("this host has no cgroup v1");
     };
-    every_operation_fails(&fixture, &mapped(&fixture));
+    every_operation_fails(&fixture, mapped(&fixture));
 }
 
 #[test]
@@ -118,22 +126,22 @@ fn a_failed_create_needs_no_delete() {
 #[test]
 fn init_is_killed_at_every_operation() {
     let fixture = fixture(test_name!());
-    init_is_killed(&fixture, &full(&fixture));
+    init_is_killed(&fixture, full(&fixture));
 }
 
 #[test]
 fn init_is_killed_at_every_operation_in_a_user_namespace() {
     let fixture = fixture(test_name!());
-    init_is_killed(&fixture, &mapped(&fixture));
+    init_is_killed(&fixture, mapped(&fixture));
 }
 
 #[test]
 fn init_is_killed_at_every_operation_in_namespaces_of_others() {
     let fixture = fixture(test_name!());
-    init_is_killed(&fixture, &entangled(&fixture));
+    init_is_killed(&fixture, entangled(&fixture));
 }
 
-fn init_is_killed(fixture: &Fixture, scenario: &Scenario) {
+fn init_is_killed(fixture: &Fixture, scenario: Scenario) {
     let steps = scenario.steps(fixture);
     let (gate, starting) = (place(&steps, "Gate"), place(&steps, "Starting"));
     for (index, step) in steps.iter().enumerate() {
@@ -163,6 +171,7 @@ fn init_is_killed(fixture: &Fixture, scenario: &Scenario) {
         container.delete_force().ok();
         fixture.assert_clean();
     }
+    end(fixture, scenario);
 }
 
 /// `start`, and the init that waits for it or behind the gate.
@@ -176,13 +185,13 @@ fn started(container: &Container) -> (Running, Init) {
 #[test]
 fn the_command_is_killed_at_every_operation() {
     let fixture = fixture(test_name!());
-    command_is_killed(&fixture, &full(&fixture));
+    command_is_killed(&fixture, full(&fixture));
 }
 
 #[test]
 fn the_command_is_killed_at_every_operation_in_namespaces_of_others() {
     let fixture = fixture(test_name!());
-    command_is_killed(&fixture, &entangled(&fixture));
+    command_is_killed(&fixture, entangled(&fixture));
 }
 
 #[test]
@@ -190,10 +199,10 @@ fn the_command_is_killed_at_every_operation_on_v1() {
     let Some(fixture) = fixture_on_v1(test_name!()) else {
         skip!("this host has no cgroup v1");
     };
-    command_is_killed(&fixture, &mapped(&fixture));
+    command_is_killed(&fixture, mapped(&fixture));
 }
 
-fn command_is_killed(fixture: &Fixture, scenario: &Scenario) {
+fn command_is_killed(fixture: &Fixture, scenario: Scenario) {
     let steps = scenario.steps(fixture);
     let gate = place(&steps, "Gate");
     for index in 0..steps.len() {
@@ -218,6 +227,7 @@ fn command_is_killed(fixture: &Fixture, scenario: &Scenario) {
         init.assert_gone(&format!("the command is killed at operation {index}"));
         fixture.assert_clean();
     }
+    end(fixture, scenario);
 }
 
 /// A container among the host's mounts: what `create` has attached there goes again, whoever is killed,
@@ -231,7 +241,7 @@ fn no_mount_is_left_among_the_hosts() {
     let runtime = host.runtime(fixture.runtime());
     let before = host.table().expect("read the table of mounts");
     // What was made keeps its mounts when it is deleted.
-    let end = |container: &Container, what: &str| {
+    let end_of = |container: &Container, what: &str| {
         let made = is_made(&fixture, container);
         container.delete_force().ok();
         if made {
@@ -249,7 +259,7 @@ fn no_mount_is_left_among_the_hosts() {
         if !is_made(&fixture, &doomed) {
             assert_eq!(host.table().unwrap(), before, "operation {index} fails");
         }
-        end(&doomed, &format!("operation {index} fails"));
+        end_of(&doomed, &format!("operation {index} fails"));
         if index >= gate {
             continue;
         }
@@ -257,13 +267,13 @@ fn no_mount_is_left_among_the_hosts() {
         let (running, init) = parked(waiting(scenario.create(&bereft), index));
         init.kill();
         running.finish();
-        end(&bereft, &format!("init is killed at operation {index}"));
+        end_of(&bereft, &format!("init is killed at operation {index}"));
         let orphan = named("c");
         let (mut running, init) = parked(waiting(scenario.create(&orphan), index));
         running.kill().expect("kill the command");
         running.finish();
         let what = format!("the command is killed at operation {index}");
-        end(&orphan, &what);
+        end_of(&orphan, &what);
         init.assert_gone(&what);
     }
 }
