@@ -22,12 +22,10 @@ static MEMORY: Memory = Memory(UnsafeCell::new([0; SIZE]));
 /// How much of the memory is taken, in bytes.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// As much of it as every command needs, in bytes.
-const NEEDED: usize = 64 * 1024;
-
 /// Has the kernel give what every command needs, in one call in place of a fault for each page.
 #[cfg(not(test))]
 pub(crate) fn touch() {
+    const NEEDED: usize = 64 * 1024;
     // SAFETY: what is populated is as it was. A kernel that knows no such call (before Linux 5.14) does
     // nothing.
     unsafe { libc::madvise(Arena::base().cast(), NEEDED, libc::MADV_POPULATE_WRITE) };
