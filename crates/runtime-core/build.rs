@@ -4,13 +4,13 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-env-changed=LIBSECCOMP_LIB_PATH");
-    println!("cargo:rerun-if-env-changed=LIBSECCOMP_LINK_TYPE");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=LIBSECCOMP_LIB_PATH");
+    println!("cargo::rerun-if-env-changed=LIBSECCOMP_LINK_TYPE");
     if env::var_os("CARGO_FEATURE_SECCOMP").is_some() && !libseccomp_is_installed() {
         println!(
-            "cargo:error=libseccomp is missing: apt-get install libseccomp-dev \
-             (or build without the cargo feature `seccomp`)"
+            "cargo::error=libseccomp is missing: apt-get install libseccomp-dev, or set LIBSECCOMP_LIB_PATH \
+             to its folder, or build without the cargo feature `seccomp`"
         );
     }
 }
