@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -205,6 +206,48 @@ fn a_configuration_is_written_once() {
         fs::read_to_string(scratch.path("config.json")).unwrap(),
         written
     );
+}
+
+#[test]
+fn any_user_sees_the_plan() {
+    let scratch = Scratch::new("plan");
+    let bundle = scratch.path("");
+    // Below folders that only root may search, nobody else could execute it.
+    let program = scratch.path("orlop-runc");
+    fs::copy(env!("CARGO_BIN_EXE_orlop-runc"), &program).unwrap();
+    assert!(run(&["spec", "-b", &bundle]).status.success());
+    let mut config: serde_json::Value =
+        serde_json::from_slice(&fs::read(scratch.path("config.json")).unwrap()).unwrap();
+    config["process"]["args"] = serde_json::json!(["one-of-its-own"]);
+    // Those that the caller lacks would be warned of.
+    config["process"]["capabilities"] = serde_json::json!({});
+    fs::write(scratch.path("config.json"), config.to_string()).unwrap();
+    let plan = |format: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(["plan", "-b", &bundle]).args(format);
+        if rustix::process::geteuid().is_root() {
+            command.uid(65534).gid(65534);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(
+            (output.status.code(), stderr(&output)),
+            (Some(0), String::new())
+        );
+        stdout(&output)
+    };
+    let text = plan(&[]);
+    assert_eq!(text, plan(&["--format", "text"]));
+    assert!(text.contains("\n  0 ResetSignals\n"), "{text}");
+    assert!(
+        text.contains(" Exec argv=[\"one-of-its-own\"] env="),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&plan(&["--format", "json"])).unwrap();
+    assert_eq!(json["planVersion"], 1);
+    let steps = json["steps"].as_array().unwrap();
+    let named = |name: &str| steps.iter().filter(|step| step["op"] == name).count();
+    assert_eq!((named("ResetSignals"), named("Exec")), (1, 1));
+    assert_eq!(steps.last().unwrap()["args"]["argv"][0], "one-of-its-own");
 }
 
 #[test]
