@@ -1,7 +1,7 @@
-//! The socket to which a terminal's master goes (`--console-socket`).
+//! The socket to which a terminal's master goes (`--console-socket`), or a pidfd (`--pidfd-socket`).
 //!
 //! The protocol is that of runc, containerd and conmon: one message on a stream socket, the
-//! descriptor as `SCM_RIGHTS` and the terminal's name as its bytes.
+//! descriptor as `SCM_RIGHTS` and the terminal's name, or `pidfd`, as its bytes.
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -21,49 +21,56 @@ use crate::error::{Context, Error, Result};
 /// The longest path that fits a socket's address, in bytes.
 const MAX_ADDRESS: usize = 107;
 
-/// A connection to whoever wants the terminal's master.
+/// The option that names a terminal's socket.
+pub(crate) const CONSOLE: &str = "--console-socket";
+
+/// The option that names a pidfd's socket.
+pub(crate) const PIDFD: &str = "--pidfd-socket";
+
+/// A connection to whoever wants the terminal's master, or a pidfd.
 #[derive(Debug)]
 pub(crate) struct ConsoleSocket {
     socket: OwnedFd,
+    /// What asked for it: an option, or an annotation.
+    asked_by: &'static str,
     path: PathBuf,
 }
 
 impl ConsoleSocket {
     /// Connects to the listening stream socket at a path of any length.
-    pub(crate) fn connect(path: &Path) -> Result<Self> {
+    pub(crate) fn connect(asked_by: &'static str, path: &Path) -> Result<Self> {
         let flags = SocketFlags::CLOEXEC;
-        let operation = || format!("--console-socket {}", path.display());
+        let operation = || format!("{asked_by} {}", path.display());
         let socket =
             socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).context(operation)?;
         match connect_by_path(&socket, path) {
             Ok(()) => Ok(Self {
                 socket,
+                asked_by,
                 path: path.to_owned(),
             }),
-            Err(errno) => Err(refused(path, errno)),
+            Err(errno) => Err(refused(operation(), path, errno)),
         }
     }
 
     /// As [`connect`](Self::connect), where there is a path.
-    pub(crate) fn connect_to(path: Option<&Path>) -> Result<Option<Self>> {
-        path.map(Self::connect).transpose()
+    pub(crate) fn connect_to(asked_by: &'static str, path: Option<&Path>) -> Result<Option<Self>> {
+        path.map(|path| Self::connect(asked_by, path)).transpose()
     }
 
-    /// Hands the descriptor over, with the terminal's name.
-    pub(crate) fn send(&self, master: BorrowedFd<'_>, name: &str) -> Result<()> {
+    /// Hands the descriptor over, with its name.
+    pub(crate) fn send(&self, descriptor: BorrowedFd<'_>, name: &str) -> Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let fds = [master];
+        let fds = [descriptor];
         ancillary.push(SendAncillaryMessage::ScmRights(&fds));
         // A descriptor needs at least one byte to travel with.
         let name = if name.is_empty() { "/dev/ptmx" } else { name };
         let parts = [IoSlice::new(name.as_bytes())];
         retry_on_intr(|| sendmsg(&self.socket, &parts, &mut ancillary, SendFlags::NOSIGNAL))
             .context(|| {
-                format!(
-                    "--console-socket {}: send the terminal",
-                    self.path.display()
-                )
+                let (asked_by, path) = (self.asked_by, self.path.display());
+                format!("{asked_by} {path}: send the descriptor")
             })?;
         Ok(())
     }
@@ -81,7 +88,7 @@ pub(crate) fn connect_by_path(socket: &OwnedFd, path: &Path) -> rustix::io::Resu
 }
 
 /// The kernel says the same of a file that is no socket and of a socket without a listener.
-fn refused(path: &Path, errno: Errno) -> Error {
+fn refused(field: String, path: &Path, errno: Errno) -> Error {
     let message = match errno {
         Errno::CONNREFUSED => match rustix::fs::stat(path) {
             Ok(stat) if is_socket(stat.st_mode) => "nobody listens on this socket".to_owned(),
@@ -90,7 +97,7 @@ fn refused(path: &Path, errno: Errno) -> Error {
         Errno::PROTOTYPE => "it is not a stream socket".to_owned(),
         errno => std::io::Error::from(errno).to_string(),
     };
-    Error::invalid(format!("--console-socket {}", path.display()), message)
+    Error::invalid(field, message)
 }
 
 fn is_socket(mode: u32) -> bool {
@@ -107,7 +114,7 @@ mod tests {
 
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-    use super::ConsoleSocket;
+    use super::{CONSOLE, ConsoleSocket, PIDFD};
     use crate::state::testing::Scratch;
 
     fn receive(stream: &UnixStream) -> (String, std::fs::File) {
@@ -134,7 +141,7 @@ mod tests {
         let scratch = Scratch::new();
         let path = scratch.path().join("console");
         let listener = UnixListener::bind(&path).unwrap();
-        let socket = ConsoleSocket::connect(&path).unwrap();
+        let socket = ConsoleSocket::connect(CONSOLE, &path).unwrap();
         let (stream, _) = listener.accept().unwrap();
         for (name, expected) in [("/dev/pts/3", "/dev/pts/3"), ("", "/dev/ptmx")] {
             let (mut near, far) = UnixStream::pair().unwrap();
@@ -156,7 +163,7 @@ mod tests {
         let short = Path::new("/proc/self/fd")
             .join(std::os::fd::AsRawFd::as_raw_fd(&scratch.fd()).to_string());
         let _listener = UnixListener::bind(short.join("console")).unwrap();
-        ConsoleSocket::connect(&scratch.path().join("console")).unwrap();
+        ConsoleSocket::connect(CONSOLE, &scratch.path().join("console")).unwrap();
     }
 
     #[test]
@@ -178,11 +185,13 @@ mod tests {
             (&far, "No such file or directory"),
         ];
         for (path, reason) in cases {
-            let error = ConsoleSocket::connect(path).unwrap_err().to_string();
-            let start = format!("--console-socket {}: {reason}", path.display());
-            assert!(error.starts_with(&start), "{error}");
+            for option in [CONSOLE, PIDFD] {
+                let error = ConsoleSocket::connect(option, path).unwrap_err();
+                let start = format!("{option} {}: {reason}", path.display());
+                assert!(error.to_string().starts_with(&start), "{error}");
+            }
         }
-        assert!(ConsoleSocket::connect(Path::new("")).is_err());
-        assert!(ConsoleSocket::connect(Path::new("a\0b")).is_err());
+        assert!(ConsoleSocket::connect(CONSOLE, Path::new("")).is_err());
+        assert!(ConsoleSocket::connect(CONSOLE, Path::new("a\0b")).is_err());
     }
 }

@@ -9,7 +9,7 @@ use orlop_cgroups::{Cgroup, RecordedPath};
 use rustix::process::Pid;
 
 use crate::bundle;
-use crate::console_socket::ConsoleSocket;
+use crate::console_socket::{CONSOLE, ConsoleSocket};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::process_id::{self, ProcessId};
@@ -266,7 +266,7 @@ impl Container {
         }
         let not_running = || Error::NotRunning(self.state.id.clone());
         let process = self.state.process.ok_or_else(not_running)?;
-        let console = ConsoleSocket::connect_to(options.console_socket.as_deref())?;
+        let console = ConsoleSocket::connect_to(CONSOLE, options.console_socket.as_deref())?;
         exec::run(self, process, options, console)
     }
 }

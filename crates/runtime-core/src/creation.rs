@@ -10,7 +10,7 @@ use crate::annotations::{self, PIDFD_RECEIVER};
 use crate::birth::Birth;
 use crate::bundle::Bundle;
 use crate::cgroup_birth::{self, MadeCgroup};
-use crate::console_socket::ConsoleSocket;
+use crate::console_socket::{CONSOLE, ConsoleSocket, PIDFD};
 use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -48,9 +48,13 @@ impl Sockets {
         annotations: &BTreeMap<String, String>,
     ) -> Result<Self> {
         let annotated = annotations::value(annotations, PIDFD_RECEIVER).map(Path::new);
+        let (asked_by, pidfd) = match options.pidfd_socket.as_deref() {
+            None => (PIDFD_RECEIVER, annotated),
+            given => (PIDFD, given),
+        };
         Ok(Self {
-            console: ConsoleSocket::connect_to(options.console_socket.as_deref())?,
-            pidfd: ConsoleSocket::connect_to(options.pidfd_socket.as_deref().or(annotated))?,
+            console: ConsoleSocket::connect_to(CONSOLE, options.console_socket.as_deref())?,
+            pidfd: ConsoleSocket::connect_to(asked_by, pidfd)?,
         })
     }
 }

@@ -10,7 +10,7 @@ use rustix::process::Pid;
 use crate::annotations;
 use crate::birth::Entering;
 use crate::compile::JoinOptions;
-use crate::console_socket::ConsoleSocket;
+use crate::console_socket::{ConsoleSocket, PIDFD};
 use crate::container::{Container, ExecOptions, ExecProcess, cgroup_at};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
@@ -40,7 +40,7 @@ pub(crate) fn run(
         Some(seccomp) => Some(Cache::open(&container.filters())?.filter(seccomp)?),
         None => None,
     };
-    let pidfd_socket = ConsoleSocket::connect_to(options.pidfd_socket.as_deref())?;
+    let pidfd_socket = ConsoleSocket::connect_to(PIDFD, options.pidfd_socket.as_deref())?;
     let gone = || Error::NotRunning(state.id.clone());
     let target = first.open()?.ok_or_else(gone)?;
     let cgroup = cgroup_at(&places);
