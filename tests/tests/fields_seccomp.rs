@@ -3,7 +3,10 @@
 use orlop_tests::console::ConsoleSocket;
 use orlop_tests::{Bundle, Container, Fixture, sys, test_name};
 use serde_json::{Value, json};
+use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 const FLAGS: [&str; 4] = [
@@ -78,6 +81,70 @@ fn the_default_error_and_argument_rules_hold() {
     .ok();
     assert_eq!(output.stdout, "1\n0\n", "{output}");
     assert!(output.stderr.contains("Invalid argument"), "{output}");
+}
+
+/// The kept filters below the state root, but for one.
+fn kept(fixture: &Fixture, but: Option<&Path>) -> Vec<PathBuf> {
+    let folder = fixture.runtime().root().join("@seccomp");
+    let entries = fs::read_dir(folder).expect("list the kept filters");
+    let files = entries.map(|entry| entry.expect("list the kept filters").path());
+    files.filter(|path| Some(path.as_path()) != but).collect()
+}
+
+/// The file of one profile with the compiled filter of another in it: magic number, checksum and flags of the
+/// filter, the profile with its length, instructions.
+fn with_filter_of(profile: &[u8], filter: &[u8]) -> Vec<u8> {
+    const TOLD: usize = 20;
+    let split = |file: &[u8]| {
+        let length = file[TOLD..TOLD + 4].try_into().expect("four bytes");
+        let length = usize::try_from(u32::from_le_bytes(length));
+        TOLD + 4 + length.expect("the length of a file")
+    };
+    let named = &profile[TOLD..split(profile)];
+    [&filter[..TOLD], named, &filter[split(filter)..]].concat()
+}
+
+#[test]
+fn a_filter_is_compiled_once_for_all_containers() {
+    let fixture = Fixture::new(test_name!());
+    let fails_as = |errno: u32| {
+        let rules = ["mkdirat", "mkdir"].map(|call| rule(call, "SCMP_ACT_ERRNO", Some(errno)));
+        let output = run(&fixture, filter(&rules), "mkdir /dev/shm/x");
+        output.stderr.trim().to_owned()
+    };
+    let one = fails_as(98);
+    assert!(one.ends_with("Address already in use"), "{one}");
+    let [of_one] = &kept(&fixture, None)[..] else {
+        panic!("not one file: {:?}", kept(&fixture, None));
+    };
+    let other = fails_as(99);
+    assert!(
+        other.ends_with("Cannot assign requested address"),
+        "{other}"
+    );
+    let [of_other] = &kept(&fixture, Some(of_one))[..] else {
+        panic!("not one more: {:?}", kept(&fixture, None));
+    };
+    let looks = |path: &Path| {
+        let file = fs::metadata(path).unwrap();
+        (file.ino(), file.mtime(), file.mtime_nsec())
+    };
+    let before = looks(of_one);
+    assert_eq!(fails_as(98), one);
+    assert_eq!(looks(of_one), before, "written again");
+
+    // It is the file that decides, not a profile that is compiled beside it.
+    let whole = fs::read(of_one).unwrap();
+    let exchanged = with_filter_of(&whole, &fs::read(of_other).unwrap());
+    fs::write(of_one, &exchanged).unwrap();
+    assert_eq!(fails_as(98), other);
+    assert_eq!(fs::read(of_one).unwrap(), exchanged);
+
+    // What is damaged is compiled and kept again.
+    fs::write(of_one, &exchanged[..exchanged.len() - 1]).unwrap();
+    assert_eq!(fails_as(98), one);
+    assert_eq!(fs::read(of_one).unwrap(), whole);
+    assert_eq!(kept(&fixture, None).len(), 2);
 }
 
 /// Listens as an agent, and fails every call that it is asked about with EXDEV, up to the end.
