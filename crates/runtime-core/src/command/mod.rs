@@ -87,6 +87,55 @@ pub use stdio::{Stdio, TerminalSize};
 /// assert!(output.status.success());
 /// # Ok::<(), orlop::Error>(())
 /// ```
+///
+/// What makes no sense does not compile. A kind of mount has its own options alone:
+///
+/// ```compile_fail,E0599
+/// # use orlop::{Command, Mount, Root, cgroups::Bytes};
+/// Command::new("sh").root(Root::pivot("/srv")).mount(Mount::proc("/proc").size(Bytes::mib(16)));
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use orlop::{Command, Mount, Root};
+/// Command::new("sh").root(Root::pivot("/srv")).mount(Mount::tmpfs("/tmp").recursive());
+/// ```
+///
+/// Memory and time have units:
+///
+/// ```compile_fail,E0277
+/// # use orlop::{Command, Root, cgroups::Limits};
+/// Command::new("sh").root(Root::pivot("/srv")).limits(Limits::new().memory_limit(64));
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use orlop::{Command, Root};
+/// Command::new("sh").root(Root::pivot("/srv")).timeout(2);
+/// ```
+///
+/// What enters a sandbox has no root, mounts or limits of its own:
+///
+/// ```compile_fail,E0599
+/// # use orlop::{Process, Root};
+/// Process::new("sh").root(Root::pivot("/srv"));
+/// ```
+///
+/// What is checked can't be changed any more:
+///
+/// ```compile_fail,E0599
+/// # use orlop::{Command, Root};
+/// Command::new("sh").root(Root::pivot("/srv")).build()?.no_new_privs(false);
+/// # Ok::<(), orlop::Error>(())
+/// ```
+///
+/// Who gives a sandbox away does not wait for it:
+///
+/// ```compile_fail,E0382
+/// # use orlop::{Command, Root};
+/// let mut child = Command::new("sh").root(Root::pivot("/srv")).spawn()?;
+/// child.detach()?;
+/// child.wait()?;
+/// # Ok::<(), orlop::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Command {
