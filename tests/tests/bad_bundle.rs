@@ -39,14 +39,14 @@ spoiled! {
         "/process/rlimits/0/type" = "RLIMIT_FISH" => ["rlimit", "RLIMIT_FISH"];
     rlimit_soft_above_hard: "/process/rlimits/0/soft" = 2048 => ["process.rlimits[0]"];
     root_of_the_wrong_type: "/root" = 5 => ["config.json", "root"];
-    root_missing: "/root/path" = "nowhere" => ["nowhere", "no such file or directory"];
+    root_missing: "/root/path" = "nowhere" => ["nowhere", "No such file or directory"];
     version_missing: "/ociVersion" = null => ["config.json", "ociVersion"];
     version_from_the_future: "/ociVersion" = "2.0.0" => ["ociVersion", "2.0.0"];
     namespace_unknown:
         "/linux/namespaces/0/type" = "fish" => ["namespaces", "fish"];
-    namespace_twice: "/linux/namespaces/-" = { "type": "pid" } => ["pid"];
+    namespace_twice: "/linux/namespaces/-" = { "type": "pid" } => ["linux.namespaces[5]", "twice"];
     namespace_path_missing:
-        "/linux/namespaces/1/path" = "/nowhere/net" => ["/nowhere/net", "no such file or directory"];
+        "/linux/namespaces/1/path" = "/nowhere/net" => ["/nowhere/net", "No such file or directory"];
     namespace_path_of_another_kind:
         "/linux/namespaces/1/path" = "/proc/self/ns/uts" => ["/proc/self/ns/uts", "network"];
     mount_source_missing:
@@ -79,7 +79,7 @@ spoiled! {
         => ["devices", "dev/fish"];
     hook_missing:
         "/hooks" = { "createRuntime": [{ "path": "/nowhere/hook" }] }
-        => ["createRuntime", "/nowhere/hook", "no such file or directory"];
+        => ["createRuntime", "/nowhere/hook", "No such file or directory"];
     hook_path_relative:
         "/hooks" = { "createRuntime": [{ "path": "hook" }] } => ["createRuntime", "hook"];
     hook_fails:
@@ -101,7 +101,7 @@ fn hostname_without_uts_namespace() {
             let only = json!([{ "type": "mount" }, { "type": "pid" }]);
             bundle.set("/linux/namespaces", only).written()
         },
-        &["hostname", "uts"],
+        &["hostname", "UTS"],
     );
 }
 
@@ -114,7 +114,7 @@ fn bundle_missing() {
     fixture
         .container(&bundle)
         .create()
-        .fails_naming(&[&path, "no such file or directory"]);
+        .fails_naming(&[&path, "No such file or directory"]);
     fixture.assert_clean();
 }
 
@@ -126,7 +126,7 @@ fn config_missing() {
             fs::remove_file(bundle.config_path()).unwrap();
             bundle
         },
-        &["config.json", "no such file or directory"],
+        &["config.json", "No such file or directory"],
     );
 }
 
@@ -270,6 +270,6 @@ fn working_folder_is_a_file() {
     refuses(
         test_name!(),
         |bundle, _| bundle.set("/process/cwd", json!("/etc/passwd")).written(),
-        &["/etc/passwd", "not a directory"],
+        &["/etc/passwd", "Not a directory"],
     );
 }

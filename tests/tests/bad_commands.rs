@@ -31,17 +31,27 @@ fn id_not_a_name() {
     let fixture = Fixture::new(test_name!());
     let bundle = fixture.bundle();
     let verbs = ["create", "start", "state", "kill", "delete", "exec"];
-    for id in ["a/b", "..", ".", "", "a b", "../../etc", "a\nb", "é"] {
+    let letters = "only letters, digits and _+-. may be in it";
+    for (id, shown, reason) in [
+        ("", "", "it is empty"),
+        (".", ".", "it names a directory"),
+        ("..", "..", "it names a directory"),
+        ("a/b", "a/b", letters),
+        ("a b", "a b", letters),
+        ("../../etc", "../../etc", letters),
+        ("a\nb", "a\\nb", letters),
+        ("é", "é", letters),
+    ] {
+        let wanted = format!("container id: invalid id \"{shown}\": {reason}\n");
         for verb in verbs {
             let call = Container::new(fixture.runtime(), id, &bundle).call(verb);
-            let output = if verb == "exec" {
-                call.arg("true")
-            } else {
-                call
-            }
-            .run();
-            assert_ne!(output.code(), 0, "an id `{id}` is none: {output}");
-            assert_eq!(output.stderr.lines().count(), 1, "one line: {output}");
+            let (call, code, before) = match verb {
+                "exec" => (call.arg("true"), 255, "exec failed: "),
+                _ => (call, 1, ""),
+            };
+            let output = call.run().fails_with(code, &[]);
+            let message = output.stderr.split_once(": ").map(|(_, rest)| rest);
+            assert_eq!(message, Some(&*format!("{before}{wanted}")), "{output}");
         }
     }
     fixture.assert_clean();
@@ -161,7 +171,7 @@ fn console_socket_absent() {
     container
         .call_with("create", &["--console-socket", nowhere.to_str().unwrap()])
         .run()
-        .fails_naming(&["nowhere.sock", "no such file or directory"]);
+        .fails_naming(&["nowhere.sock", "No such file or directory"]);
     fixture.assert_clean();
     let plain = fixture.file("plain");
     fs::write(&plain, "").unwrap();
@@ -179,7 +189,7 @@ fn pid_file_in_a_missing_folder() {
     container
         .call_with("create", &["--pid-file", "/nowhere/pid"])
         .run()
-        .fails_naming(&["/nowhere/pid", "no such file or directory"]);
+        .fails_naming(&["/nowhere/pid", "No such file or directory"]);
     fixture.assert_clean();
 }
 
@@ -189,7 +199,7 @@ fn state_root_is_a_file() {
     let root = fixture.runtime().root().to_path_buf();
     fs::write(&root, "").unwrap();
     let output = fixture.container(&fixture.bundle()).create();
-    output.fails_naming(&[&root.to_string_lossy(), "not a directory"]);
+    output.fails_naming(&[&root.to_string_lossy(), "Not a directory"]);
     fs::remove_file(&root).unwrap();
     fixture.assert_clean();
 }
@@ -226,10 +236,19 @@ fn privileges_missing() {
             // Nothing in this bundle needed it.
             container.delete_force().ok();
         } else {
-            output.fails_naming(&["operation not permitted"]);
+            output.fails_naming(&["Operation not permitted"]);
         }
         fixture.assert_clean();
     }
+}
+
+/// A container that runs.
+fn sleeping(fixture: &Fixture) -> Container {
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    fixture.track(&container);
+    container
 }
 
 /// Every file of a container's state, damaged in the same way.
@@ -245,30 +264,58 @@ fn damage(folder: &Path, how: impl Fn(&Path)) {
 #[test]
 fn state_torn() {
     type Damage = fn(&Path);
-    let ways: [(&str, Damage); 5] = [
-        ("halved", |path| {
-            let whole = fs::read(path).unwrap();
-            fs::write(path, &whole[..whole.len() / 2]).unwrap();
-        }),
-        ("emptied", |path| fs::write(path, "").unwrap()),
-        ("noise", |path| fs::write(path, [0xff; 100]).unwrap()),
-        ("another", |path| fs::write(path, "{\"fish\": 1}").unwrap()),
-        ("removed", |path| fs::remove_file(path).unwrap()),
+    let damaged = "it is not a container's state, or damaged: ";
+    let ways: [(&str, Damage, Option<&str>); 5] = [
+        (
+            "halved",
+            |path| {
+                let whole = fs::read(path).unwrap();
+                fs::write(path, &whole[..whole.len() / 2]).unwrap();
+            },
+            Some(damaged),
+        ),
+        (
+            "emptied",
+            |path| fs::write(path, "").unwrap(),
+            Some("it is empty"),
+        ),
+        (
+            "noise",
+            |path| fs::write(path, [0xff; 100]).unwrap(),
+            Some(damaged),
+        ),
+        (
+            "another",
+            |path| fs::write(path, "{\"fish\": 1}").unwrap(),
+            Some(damaged),
+        ),
+        // As of one that is being made, or removed, by somebody else.
+        ("removed", |path| fs::remove_file(path).unwrap(), None),
     ];
-    for (name, way) in ways {
+    for (name, way, reason) in ways {
         let fixture = Fixture::new(&format!("{}_{name}", test_name!()));
-        let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
-        container.create().ok();
-        container.start().ok();
-        fixture.track(&container);
-        damage(&fixture.runtime().root().join(container.id()), way);
-        container
-            .call("state")
-            .run()
-            .fails_naming(&[container.id()]);
-        let list = fixture.runtime().command("list").run();
-        assert!(!list.stderr.contains("panicked"), "{list}");
+        let [container, whole] = [(); 2].map(|()| sleeping(&fixture));
+        let folder = fixture.runtime().root().join(container.id());
+        damage(&folder, way);
+        let file = folder.join("state.json").to_string_lossy().into_owned();
+        let state = container.call("state").run();
+        let list = fixture.runtime().command("list").arg("-q").run().ok();
+        assert_eq!(list.stdout, format!("{}\n", whole.id()), "{list}");
+        match reason {
+            Some(reason) => {
+                let names = format!("{file}: {reason}");
+                state.fails_naming(&[&names]);
+                assert_eq!(list.stderr.lines().count(), 1, "{list}");
+                list.says("warning").says(&names);
+            }
+            None => {
+                let names = format!("container does not exist: {}", container.id());
+                state.fails_naming(&[&names]);
+                assert_eq!(list.stderr, "", "{list}");
+            }
+        }
         container.delete_force().ok();
+        whole.delete_force().ok();
         fixture.assert_clean();
     }
 }

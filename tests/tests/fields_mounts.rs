@@ -327,7 +327,7 @@ fn a_tmpfs_too_small_for_its_copy_is_named() {
         .run();
     output.fails_naming(&[
         "copy /data into the tmpfs over it",
-        "No space left on device",
+        "no space left on device",
     ]);
     fixture.assert_clean();
 }

@@ -70,7 +70,7 @@ fn every_operation_fails(fixture: &Fixture, scenario: Scenario) {
         match failure(&scenario, &container, index) {
             // `create` has gone by then, and `start` finds nobody to tell it.
             Some(output) if step.op == "Gate" => output.fails_naming(&["stopped"]),
-            Some(output) => output.fails_naming(&[&step.failure(&container), "input/output error"]),
+            Some(output) => output.fails_naming(&[&step.failure(&container), "nput/output error"]),
             // Such as to mask what is not there.
             None if step.may_fail => container.delete_force().ok(),
             None => panic!("{index} {} failed, and nobody noticed", step.op),
