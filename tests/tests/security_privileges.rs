@@ -101,6 +101,69 @@ fn rt_20_all_combinations_of_sets() {
     fixture.assert_clean();
 }
 
+/// As the host sees it, not what a program in the container is told: ids, groups, sets, the flag and
+/// the filter, of the container's program and of one that `exec` started.
+#[test]
+fn rt_20_what_runs_is_what_was_asked_for() {
+    let fixture = security::fixture(test_name!());
+    for (uid, gid, mask) in [(0, 0, 0), (0, 7, 0b01000), (1000, 1001, 0b11111)] {
+        for restricted in [false, true] {
+            let mut bundle = with_sets(user(fixture.bundle(), uid, gid), mask)
+                .set("/process/user/additionalGids", json!([5, 4_000_000]))
+                .set("/process/noNewPrivileges", json!(restricted))
+                .args(&["sleep", "60"]);
+            if restricted {
+                let filter = json!({ "defaultAction": "SCMP_ACT_ALLOW" });
+                bundle = bundle.set("/linux/seccomp", filter);
+            }
+            let container = fixture.container(&bundle.written());
+            container.create().ok();
+            container.start().ok();
+            let pid_file = fixture.file("pid");
+            let options = ["--detach", "--pid-file", pid_file.to_str().unwrap()];
+            let exec = container.call_with("exec", &options);
+            exec.args(["sleep", "60"]).run().ok();
+            let entered = fs::read_to_string(&pid_file).unwrap();
+            let asked = sets_of(mask);
+            let mut sets = after_execve(asked, uid);
+            if restricted {
+                // With no-new-privileges root gains nothing that it did not have.
+                sets[1] &= asked[1];
+                sets[2] &= asked[1];
+            }
+            for pid in [container.pid().to_string(), entered] {
+                let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+                let found = parse(&status);
+                assert_safe!(found == sets, "is {found:x?}, not {sets:x?}");
+                let mut groups = vec![5, gid, 4_000_000];
+                groups.sort_unstable();
+                for (name, expected) in [
+                    ("Uid", vec![uid; 4]),
+                    ("Gid", vec![gid; 4]),
+                    ("Groups", groups),
+                    ("NoNewPrivs", vec![u32::from(restricted)]),
+                    ("Seccomp", vec![if restricted { 2 } else { 0 }]),
+                    ("Seccomp_filters", vec![u32::from(restricted)]),
+                ] {
+                    let found = numbers(&status, name);
+                    assert_safe!(found == expected, "{name} is {found:?}, not {expected:?}");
+                }
+            }
+            container.delete_force().ok();
+        }
+    }
+    fixture.assert_clean();
+}
+
+/// The numbers of one line.
+fn numbers(status: &str, name: &str) -> Vec<u32> {
+    let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+    let line = lines.find(|(known, _)| *known == name).expect(name).1;
+    line.split_whitespace()
+        .map(|word| word.parse().expect("a number"))
+        .collect()
+}
+
 /// A block that isn't there, or is empty, is no capability at all.
 #[test]
 fn rt_20_an_absent_block_is_no_capability() {
