@@ -1,7 +1,7 @@
 //! What the fuzz targets feed: each function takes any bytes, and panics where a
 //! promise of the parser behind it is broken. The same functions run over the
 //! corpus in `cargo test`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 use std::fs;
 use std::io::Write;

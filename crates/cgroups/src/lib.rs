@@ -26,6 +26,8 @@
 //! * single-threaded, it writes `0` into each of [`Cgroup::tasks_fds`], on v1
 //!   and hybrid hosts.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 #[doc = include_str!("../docs/limits.md")]
 pub mod guide {}
 

@@ -5,6 +5,7 @@
 //! itself is arguments and output; containers are the library's.
 
 #![cfg_attr(not(test), no_main)]
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod arena;
 mod cli;

@@ -168,6 +168,10 @@ impl Running {
         stdout: Option<File>,
         stderr: Option<File>,
     ) -> io::Result<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the absolute path that the configuration names"
+        )]
         let mut command = Command::new(&hook.path);
         if let Some((name, rest)) = hook.args.split_first() {
             command.arg0(name).args(rest);

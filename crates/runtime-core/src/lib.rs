@@ -6,6 +6,8 @@
 //! and becomes the user's program. The caller may have any number of threads, and nothing of its
 //! own (working directory, umask, limits, signal mask, descriptors) changes.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod doctor;
 pub mod features;
 pub mod seccomp;

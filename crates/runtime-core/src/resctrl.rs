@@ -67,6 +67,10 @@ impl Resctrl {
         if !self.schemata.is_empty() {
             let file = self.group.join("schemata");
             // One write: the kernel takes all lines or none.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "resctrl is the kernel's: it has no links"
+            )]
             fs::write(&file, &self.schemata).map_err(|error| {
                 let why = self.last_status().unwrap_or_default();
                 let lines = self.schemata.trim_end().replace('\n', ", ");
@@ -100,6 +104,10 @@ impl Resctrl {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "resctrl is the kernel's: it has no links"
+)]
 fn make_directory(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -108,6 +116,10 @@ fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Removes those that go with a container, the inner one first. That one is gone is no error.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "resctrl is the kernel's: it has no links"
+)]
 pub(crate) fn remove(places: &[ResctrlPlace]) -> Result<()> {
     for place in places.iter().rev().filter(|place| place.own) {
         match fs::remove_dir(&place.path) {

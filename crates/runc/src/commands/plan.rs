@@ -53,6 +53,7 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
 
 fn id(matches: &Matches, bundle: &Path) -> String {
     let named = || {
+        #[expect(clippy::disallowed_methods, reason = "for the last name in it alone")]
         let bundle = bundle.canonicalize().ok()?;
         Some(bundle.file_name()?.to_string_lossy().into_owned())
     };

@@ -50,6 +50,10 @@ impl Criu {
             true => Stdio::inherit(),
             false => Stdio::null(),
         };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "criu is found in the caller's PATH, before anything of the container's is entered"
+        )]
         let mut command = Command::new("criu");
         command
             .arg("swrk")

@@ -52,6 +52,10 @@ impl Streams {
     }
 
     /// Writes them beside criu's own images.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the images' directory is the caller's, as criu's own files in it are"
+    )]
     pub(super) fn write(&self, images: &Path) -> Result<()> {
         let path = images.join(DESCRIPTORS);
         let text = serde_json::to_vec(&self.0).unwrap_or_default();

@@ -141,6 +141,7 @@ pub(crate) fn spawn_program(
     Ok(child)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the host's own procfs")]
 fn set_oom_score(pid: i32, score: i32) -> Result<()> {
     let lower = " (less than the caller's takes CAP_SYS_RESOURCE)";
     std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
