@@ -42,10 +42,10 @@ bench: build ## measures beside crun, runc, youki and bwrap into docs/benchmarks
 	@$(TOOLS)
 	@$(RELEASE)/bench --ours $(RELEASE)/orlop-runc --out docs/benchmarks $(BENCH)
 
-crash: build ## kills `create` at random moments, and looks at what is left (as root)
+crash: build ## kills `create` at random moments, writes what is left into docs/benchmarks (as root)
 	@tests/peers
 	@$(TOOLS)
-	@$(RELEASE)/crash --ours $(RELEASE)/orlop-runc $(CRASH)
+	@$(RELEASE)/crash --ours $(RELEASE)/orlop-runc --out docs/benchmarks $(CRASH)
 
 conformance: build $(if $(LAB),lab-image) ## runs runc's own tests over runc and over it, into docs/conformance.md (as root)
 	@tests/conformance/run $(RELEASE)/orlop-runc docs/conformance.md $(if $(CONFORMANCE),'$(CONFORMANCE)')

@@ -24,6 +24,7 @@ pub mod criu;
 pub mod fixture;
 pub mod host_mounts;
 pub mod locate;
+pub mod machine;
 pub mod patience;
 pub mod runtime;
 pub mod security;

@@ -5,7 +5,6 @@ mod bench;
 mod chart;
 mod contestant;
 mod driver;
-mod machine;
 mod options;
 mod race;
 mod report;
@@ -14,6 +13,7 @@ mod samples;
 
 use bench::Bench;
 use options::Options;
+use orlop_tests::machine;
 use samples::{Row, Verdict};
 use std::error::Error;
 use std::fs;

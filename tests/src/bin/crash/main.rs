@@ -8,9 +8,11 @@ mod trial;
 
 use leftovers::Empty;
 use options::Options;
-use orlop_tests::{Bundle, Runtime, locate};
+use orlop_tests::view::has_v1;
+use orlop_tests::{Bundle, Runtime, locate, machine};
 use report::Sums;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -44,13 +46,23 @@ fn run(options: &Options) -> io::Result<u8> {
     }
     let seed = options.seed.unwrap_or_else(seed_of_the_clock);
     println!("seed {seed}");
+    // The place may hide where it is.
+    let page = options.out.as_deref().map(page_in).transpose()?;
     let programs = programs(options);
     place::inside(&programs, |home, copies| {
-        experiment(home, &copies, options.trials, seed).unwrap_or_else(|error| {
+        experiment(home, &copies, options.trials, seed, page).unwrap_or_else(|error| {
             eprintln!("crash: {error}");
             2
         })
     })
+}
+
+/// The page as it is, still: whoever interrupts the experiment keeps it.
+fn page_in(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    let options = &mut File::options();
+    options.write(true).create(true).truncate(false);
+    options.open(folder.join("crash.md"))
 }
 
 fn programs(options: &Options) -> Vec<(String, PathBuf)> {
@@ -87,27 +99,46 @@ fn experiment(
     programs: &[(String, PathBuf)],
     trials: u32,
     seed: u64,
+    page: Option<File>,
 ) -> io::Result<u8> {
     let bundle = Bundle::create(&home.join("bundle"))?;
     let mut ours_is_clean = false;
+    let mut lines = Vec::new();
     for (number, (name, program)) in programs.iter().enumerate() {
         let runtime = Runtime::new(program, &home.join(format!("state{number}")), "crash");
-        let version = runtime.bare().arg("--version").run().stdout;
-        let version = version.lines().next().unwrap_or(name);
-        match attack(&runtime, &bundle, trials, seed)? {
+        let label = label(&runtime, name);
+        let result = attack(&runtime, &bundle, trials, seed)?;
+        match &result {
             Ok((duration, sums)) => {
                 print!(
-                    "{version}: create takes {:.1} ms; {sums}",
+                    "{label}: create takes {:.1} ms; {sums}",
                     duration.as_secs_f64() * 1e3
                 );
                 if name == OURS {
                     ours_is_clean = sums.is_clean();
                 }
             }
-            Err(reason) => println!("{version} can't run here: {}", reason.trim_end()),
+            Err(reason) => println!("{label} can't run here: {reason}"),
         }
+        lines.push((label, result));
+    }
+    if let Some(mut page) = page {
+        let cgroups = if has_v1() { "v1" } else { "as the host's" };
+        let text = report::page(&machine::describe(), cgroups, trials, seed, &lines);
+        page.set_len(0)?;
+        page.write_all(text.as_bytes())?;
     }
     Ok(u8::from(!ours_is_clean))
+}
+
+/// Name and version.
+fn label(runtime: &Runtime, name: &str) -> String {
+    let said = runtime.bare().arg("--version").run().stdout;
+    let mut words = said.split_whitespace();
+    let version = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+    format!("{name} {}", version.unwrap_or_default())
+        .trim_end()
+        .to_owned()
 }
 
 fn attack(
@@ -118,7 +149,7 @@ fn attack(
 ) -> io::Result<Result<(Duration, Sums), String>> {
     let duration = match trial::duration_of_create(runtime, bundle) {
         Ok(duration) => duration,
-        Err(reason) => return Ok(Err(reason)),
+        Err(reason) => return Ok(Err(reason.trim_end().replace('\n', "; "))),
     };
     let empty = Empty::look()?;
     let mut random = Random(seed | 1);

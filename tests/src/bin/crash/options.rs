@@ -9,10 +9,12 @@ crash [OPTIONS]: kill `create` at a random moment, and see what is left
     --peer NAME=PATH   a further peer with runc's command line (repeatable)
     --no-peers         ours alone
     --trials N         for each runtime (default: 200)
+    --out DIR          write crash.md there
     --seed N           of the random moments (default: from the clock; printed)
 
 Peers are looked for in PATH (crun, runc, youki) and in the cache of tests/peers. Must run as root.
-Exits with 1 if ours leaves an unreadable state, or anything after one `delete -f`.
+Exits with 1 if ours leaves an unreadable state, or anything after one `delete -f`, or if it was never
+killed in time.
 ";
 
 /// The options, checked for form.
@@ -22,6 +24,7 @@ pub(crate) struct Options {
     pub(crate) peers: Vec<(String, PathBuf)>,
     pub(crate) find_peers: bool,
     pub(crate) trials: u32,
+    pub(crate) out: Option<PathBuf>,
     pub(crate) seed: Option<u64>,
 }
 
@@ -35,6 +38,7 @@ impl Options {
             peers: Vec::new(),
             find_peers: true,
             trials: 200,
+            out: None,
             seed: None,
         };
         while let Some(option) = arguments.next() {
@@ -48,6 +52,7 @@ impl Options {
                 "--peer" => options.peers.push(peer(&value()?)?),
                 "--no-peers" => options.find_peers = false,
                 "--trials" => options.trials = number(&option, &value()?)?,
+                "--out" => options.out = Some(value()?.into()),
                 "--seed" => options.seed = Some(number(&option, &value()?)?),
                 "--help" | "-h" => return Ok(None),
                 other => return Err(format!("unknown option {other}")),

@@ -1,7 +1,8 @@
 //! The life of a container, step by step, each beside the same step of other runtimes.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use orlop_tests::{Bundle, Fixture, Output, stats};
 use serde_json::Value;
@@ -34,31 +35,56 @@ struct Contender {
 
 /// Prints the table; the first program is the one that the others are compared with.
 pub(crate) fn show(paper: &Paper, programs: &[PathBuf], config: &Value) -> Result<()> {
-    let mut contenders = Vec::new();
+    let mut contenders: Vec<Contender> = Vec::new();
+    let mut unable = Vec::new();
     for program in programs {
+        if let Err(reason) = tells_its_version(program) {
+            unable.push(format!("{} is left out: {reason}", program.display()));
+            continue;
+        }
         let fixture = Fixture::of("demo", program);
         let bundle = bundle(&fixture.file("life"), config, &["sleep", "60"])?;
-        contenders.push(Contender {
+        let mut contender = Contender {
             label: label(fixture.runtime()),
             fixture,
             bundle,
             times: Default::default(),
-        });
+        };
+        // One round for the caches, which is not counted; and to see whether it can at all.
+        match contender.live(false) {
+            Ok(()) => contenders.push(contender),
+            Err(error) if contenders.is_empty() => return Err(error),
+            Err(error) => unable.push(format!(
+                "{} can't run here and is left out: {error}",
+                program.display()
+            )),
+        }
     }
-    // One round for the caches, which is not counted.
-    for round in 0..=ROUNDS {
+    for _ in 0..ROUNDS {
         for contender in &mut contenders {
-            contender.live(round > 0)?;
+            contender.live(true)?;
         }
     }
     for contender in &contenders {
         contender.fixture.assert_clean();
     }
     print(paper, &contenders);
-    if contenders.len() == 1 {
+    for line in &unable {
+        paper.line(&paper.dim(format!("  ({line})")));
+    }
+    if programs.len() == 1 {
         paper.line(&paper.dim("  (neither crun nor runc is in PATH to be compared with)"));
     }
     Ok(())
+}
+
+/// A program in PATH may be one that does not even start.
+fn tells_its_version(program: &Path) -> Result<()> {
+    let output = Command::new(program).arg("--version").output()?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("--version: {}", output.status).into()),
+    }
 }
 
 impl Contender {
@@ -73,7 +99,7 @@ impl Contender {
             };
             if !output.status.success() {
                 container.delete_force();
-                return Err(output.to_string().into());
+                return Err(format!("{step}: {}", output.stderr.trim_end()).into());
             }
             if counted {
                 times.push(milliseconds(&output));

@@ -1,9 +1,10 @@
-//! Where the figures come from.
+//! Where figures come from.
 
 use std::fs;
 
 /// The machine in a few words each: processor, memory, kernel, system.
-pub(crate) fn describe() -> Vec<(&'static str, String)> {
+#[must_use]
+pub fn describe() -> Vec<(&'static str, String)> {
     vec![
         ("processor", processor()),
         ("memory", memory()),
@@ -44,7 +45,8 @@ fn memory() -> String {
 }
 
 /// Whether others keep the machine busier than one benchmark does.
-pub(crate) fn is_busy() -> bool {
+#[must_use]
+pub fn is_busy() -> bool {
     let load: f64 = load()
         .split(' ')
         .next()
