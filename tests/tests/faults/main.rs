@@ -70,6 +70,7 @@ fn every_operation_fails(fixture: &Fixture, scenario: Scenario) {
         match failure(&scenario, &container, index) {
             // `create` has gone by then, and `start` finds nobody to tell it.
             Some(output) if step.op == "Gate" => output.fails_naming(&["stopped"]),
+            // In the kernel's words, or as the error of a mount has them.
             Some(output) => output.fails_naming(&[&step.failure(&container), "nput/output error"]),
             // Such as to mask what is not there.
             None if step.may_fail => container.delete_force().ok(),
