@@ -6,7 +6,7 @@
 //! whatever is wrong with one, the filter is compiled again. The directory belongs to the caller alone:
 //! who could write there could choose the filters of other containers.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,7 +22,7 @@ use super::{Filter, INSTRUCTION_SIZE, MAX_INSTRUCTIONS, SeccompError};
 use crate::spec::{ArgCondition, Seccomp, SyscallRule};
 
 /// Changes when the same profile would give another program, or a file another layout.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 const MAGIC: [u8; 8] = *b"orlopbpf";
 
@@ -42,7 +42,7 @@ pub(super) type Key = Vec<u8>;
 #[derive(Debug, Default)]
 pub struct Cache {
     directory: Option<OwnedFd>,
-    memory: Mutex<HashMap<Key, Arc<Filter>>>,
+    memory: Mutex<BTreeMap<Key, Arc<Filter>>>,
 }
 
 impl Cache {
@@ -122,7 +122,7 @@ impl Cache {
         Ok(filter)
     }
 
-    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Filter>>> {
+    fn remembered(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Arc<Filter>>> {
         // An insert that panicked half-way leaves a map that is whole all the same.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,15 +2,20 @@
 //!
 //! libseccomp turns the rules into BPF. In front of its program goes a short prelude that answers
 //! `ENOSYS` to calls newer than the profile, so that a C library falls back to an older call instead
-//! of failing on `EPERM`. Compiling a profile of the usual size takes milliseconds; a [`Cache`] makes
+//! of failing on `EPERM`. The whole is then written anew as a search for the range in which the number
+//! lies, a third as long, since the kernel compiles it again for each process. Compiling a profile of the usual size takes milliseconds; a [`Cache`] makes
 //! that the cost of the first container with it.
 
+#[cfg(feature = "seccomp")]
+mod bpf;
 mod cache;
 #[cfg(feature = "seccomp")]
 mod library;
 #[cfg(feature = "seccomp")]
 mod prelude;
 mod profile;
+#[cfg(feature = "seccomp")]
+mod ranges;
 #[cfg(test)]
 #[cfg(feature = "seccomp")]
 mod tests;
@@ -106,6 +111,9 @@ fn compile_resolved(profile: &profile::Profile<'_>) -> Result<Filter, SeccompErr
         false => Vec::new(),
     };
     instructions.extend(library::program(profile)?);
+    if let Some(shorter) = ranges::by_ranges(&instructions) {
+        instructions = shorter;
+    }
     let count = instructions.len() / INSTRUCTION_SIZE;
     if count > MAX_INSTRUCTIONS {
         return Err(SeccompError::TooLong(count));

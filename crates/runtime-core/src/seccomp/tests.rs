@@ -6,6 +6,7 @@ use super::*;
 use crate::spec::{ArgCondition, SyscallRule};
 
 mod evaluator;
+mod ranges;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
