@@ -4,6 +4,7 @@ use orlop_cgroups::{Stats, Watch};
 
 use crate::container::Container;
 use crate::error::{Error, Result};
+use crate::resctrl::{self, ResctrlStats};
 use crate::state::Status;
 
 impl Container {
@@ -22,6 +23,21 @@ impl Container {
     pub fn stats(&self) -> Result<Stats> {
         self.must_be_alive("show figures of")?;
         Ok(self.cgroup().stats()?)
+    }
+
+    /// Reads what the resctrl file system says of the container's group; `None` when it is in none.
+    ///
+    /// # Errors
+    /// [`Error::System`] when a figure can't be read.
+    pub fn resctrl_stats(&self) -> Result<Option<ResctrlStats>> {
+        let places = &self.record().resctrl;
+        if places.is_empty() {
+            return Ok(None);
+        }
+        match resctrl::mount_point() {
+            Some(root) => resctrl::read_stats(&root, places),
+            None => Ok(None),
+        }
     }
 
     /// Starts to watch for events: memory that ran out, the last process's end, the container's

@@ -83,6 +83,7 @@ pub use options::{CgroupPolicy, Options};
 /// Limits and figures of cgroups.
 pub use orlop_cgroups as cgroups;
 pub use plan::{Plan, PlanText};
+pub use resctrl::{Allocated, BandwidthInfo, CacheInfo, MemoryTraffic, ResctrlStats};
 pub use runtime::{CreateOptions, Runtime};
 pub use signal::Signal;
 pub use state::{OciState, Status};

@@ -1,11 +1,18 @@
 //! Intel's cache and memory bandwidth allocation: groups of the resctrl file system
 //! (`Documentation/filesystems/resctrl.rst`).
 
+mod change;
+mod stats;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use change::Allocation;
+pub(crate) use stats::read as read_stats;
+pub use stats::{Allocated, BandwidthInfo, CacheInfo, MemoryTraffic, ResctrlStats};
 
 use crate::error::{Context, Error, Result};
 
@@ -65,20 +72,7 @@ impl Resctrl {
         make_directory(&self.group)
             .context(|| format!("linux.intelRdt: make {}", self.group.display()))?;
         if !self.schemata.is_empty() {
-            let file = self.group.join("schemata");
-            // One write: the kernel takes all lines or none.
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "resctrl is the kernel's: it has no links"
-            )]
-            fs::write(&file, &self.schemata).map_err(|error| {
-                let why = self.last_status().unwrap_or_default();
-                let lines = self.schemata.trim_end().replace('\n', ", ");
-                Error::system(
-                    format!("linux.intelRdt: write {lines:?} to {}{why}", file.display()),
-                    error,
-                )
-            })?;
+            write_schemata(&self.group, &self.schemata)?;
         }
         self.make_monitor()
     }
@@ -92,27 +86,52 @@ impl Resctrl {
                 "linux.intelRdt.enableMonitoring: make {}",
                 monitor.display()
             )
-        })
+        })?;
+        Ok(())
     }
+}
 
-    /// What the kernel says of the last request.
-    fn last_status(&self) -> Option<String> {
-        let root = self.group.parent()?;
-        let text = fs::read_to_string(root.join("info/last_cmd_status")).ok()?;
-        let text = text.trim();
-        (!text.is_empty() && text != "ok").then(|| format!(" ({text})"))
-    }
+/// One write: the kernel takes all lines or none.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "resctrl is the kernel's: it has no links"
+)]
+fn write_schemata(group: &Path, lines: &str) -> Result<()> {
+    let file = group.join("schemata");
+    fs::write(&file, lines).map_err(|error| {
+        let why = last_status(group).unwrap_or_default();
+        let lines = lines.trim_end().replace('\n', ", ");
+        Error::system(
+            format!("linux.intelRdt: write {lines:?} to {}{why}", file.display()),
+            error,
+        )
+    })
+}
+
+/// What the kernel says of the last request.
+fn last_status(group: &Path) -> Option<String> {
+    let text = fs::read_to_string(group.parent()?.join("info/last_cmd_status")).ok()?;
+    let text = text.trim();
+    (!text.is_empty() && text != "ok").then(|| format!(" ({text})"))
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "resctrl is the kernel's: it has no links"
 )]
-fn make_directory(path: &Path) -> io::Result<()> {
+fn make_directory(path: &Path) -> io::Result<Made> {
     match fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result,
+        Ok(()) => Ok(Made::Now),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Made::Before),
+        Err(error) => Err(error),
     }
+}
+
+/// When a directory was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Now,
+    Before,
 }
 
 /// Removes those that go with a container, the inner one first. That one is gone is no error.
@@ -146,10 +165,10 @@ fn of_mountinfo(mountinfo: &str) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    struct Tree(PathBuf);
+    pub(super) struct Tree(pub(super) PathBuf);
 
     impl Tree {
-        fn new(name: &str) -> Self {
+        pub(super) fn new(name: &str) -> Self {
             let name = format!("orlop-resctrl-{name}-{}", std::process::id());
             let root = std::env::temp_dir().join(name);
             fs::create_dir_all(root.join("info")).unwrap();

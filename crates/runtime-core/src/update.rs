@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::compile::{Converted, convert_limits};
 use crate::container::{Container, LOCK_LIMIT};
 use crate::error::{Error, Result};
-use crate::spec::{BlockIo, Cpu, Memory, Resources, ThrottleDevice, WeightDevice};
+use crate::resctrl::{self, Allocation};
+use crate::spec::{BlockIo, Cpu, IntelRdt, Memory, Resources, ThrottleDevice, WeightDevice};
 use crate::state::Status;
 use crate::unit::{self, UnitRecord};
 
@@ -34,6 +35,19 @@ impl Container {
     /// [`Error::NotRunning`] when it is stopped, [`Error::Invalid`] for a value that makes no
     /// sense, [`Error::Cgroup`] when the kernel refuses one.
     pub fn update(&mut self, resources: &Resources) -> Result<Vec<String>> {
+        self.update_with_rdt(resources, &IntelRdt::default())
+    }
+
+    /// As [`update`](Self::update), with other lines for the container's group of the resctrl file
+    /// system; one that is in none gets a group of its own.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update), and [`Error::Invalid`] on a host that can't do it.
+    pub fn update_with_rdt(
+        &mut self,
+        resources: &Resources,
+        rdt: &IntelRdt,
+    ) -> Result<Vec<String>> {
         self.must_have_cgroup("update")?;
         self.locked(|container, status| {
             if matches!(status, Status::Stopped | Status::Creating) {
@@ -51,24 +65,55 @@ impl Container {
             // They are what they were made to be, which may be more than the configuration says.
             limits.devices = None;
             let unit = container.state.unit.clone();
-            container.save_resources(&after, || apply(cgroup, &limits, unit.as_ref()))?;
+            let config = container.config_with(&after, rdt)?;
+            container.allocated(rdt, |container| {
+                container.spec = OnceCell::new();
+                let change = container.dir.change(LOCK_LIMIT)?;
+                change.write_config_after(&config, || apply(cgroup, &limits, unit.as_ref()))
+            })?;
             Ok(passed_over)
         })
     }
 
-    fn save_resources(
+    fn config_with(&self, resources: &Resources, rdt: &IntelRdt) -> Result<Vec<u8>> {
+        with_resources(&self.dir.load_config()?, resources, rdt).map_err(|error| Error::State {
+            path: self.dir.path().join("config.json"),
+            message: error.to_string(),
+        })
+    }
+
+    /// Does the rest of an update with the cache and memory bandwidth allocated, and takes that back
+    /// where the rest fails.
+    fn allocated(
         &mut self,
-        resources: &Resources,
-        apply: impl FnOnce() -> Result<()>,
+        rdt: &IntelRdt,
+        rest: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        let config =
-            with_resources(&self.dir.load_config()?, resources).map_err(|error| Error::State {
-                path: self.dir.path().join("config.json"),
-                message: error.to_string(),
-            })?;
-        self.spec = OnceCell::new();
-        let change = self.dir.change(LOCK_LIMIT)?;
-        change.write_config_after(&config, apply)
+        let wanted = rdt.l3_cache_schema.is_some() || rdt.mem_bw_schema.is_some();
+        let root = wanted.then(resctrl::mount_point).flatten();
+        let id = self.state.id.to_string();
+        let place = self.state.resctrl.first();
+        let Some(allocation) = Allocation::of(rdt, place, root.as_deref(), &id)? else {
+            return rest(self);
+        };
+        let before = self.state.resctrl.clone();
+        if before.is_empty() {
+            // As all that is made for a container, it is named first.
+            self.save_places(vec![allocation.place.clone()])?;
+        }
+        let done = allocation
+            .make(|| self.processes())
+            .and_then(|change| rest(self).inspect_err(|_| change.undo()));
+        if done.is_err() && before.is_empty() {
+            // Why it failed is what matters.
+            let _ = self.save_places(before);
+        }
+        done
+    }
+
+    fn save_places(&mut self, places: Vec<resctrl::ResctrlPlace>) -> Result<()> {
+        self.state.resctrl = places;
+        self.dir.change(LOCK_LIMIT)?.write_state(&self.state)
     }
 }
 
@@ -81,18 +126,29 @@ fn apply(cgroup: Cgroup, limits: &Limits, unit: Option<&UnitRecord>) -> Result<(
 }
 
 /// A configuration with other resources; all else in it stays, known or not.
-fn with_resources(config: &[u8], resources: &Resources) -> serde_json::Result<Vec<u8>> {
+fn with_resources(
+    config: &[u8],
+    resources: &Resources,
+    rdt: &IntelRdt,
+) -> serde_json::Result<Vec<u8>> {
     let mut config: Value = serde_json::from_slice(config)?;
     // Fields that are not known here are of no consequence here, but somebody wrote them.
     let known = serde_json::to_value(resources)?;
     if !config["linux"].is_object() {
         config["linux"] = Value::Object(serde_json::Map::new());
     }
-    match (&mut config["linux"]["resources"], known) {
+    extend(&mut config["linux"]["resources"], known);
+    if *rdt != IntelRdt::default() {
+        extend(&mut config["linux"]["intelRdt"], serde_json::to_value(rdt)?);
+    }
+    serde_json::to_vec(&config)
+}
+
+fn extend(there: &mut Value, known: Value) {
+    match (there, known) {
         (Value::Object(there), Value::Object(known)) => there.extend(known),
         (there, known) => *there = known,
     }
-    serde_json::to_vec(&config)
 }
 
 /// `new` where it says something, else `old`.

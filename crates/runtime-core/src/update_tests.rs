@@ -102,17 +102,38 @@ fn devices_and_repeated_limits_are_not_written() {
     assert_eq!(written.hugepage_limits.len(), 1);
 }
 
+fn rewritten(config: &[u8], resources: &Resources, rdt: &IntelRdt) -> Value {
+    serde_json::from_slice(&with_resources(config, resources, rdt).unwrap()).unwrap()
+}
+
+#[test]
+fn lines_for_resctrl_are_the_configuration_s_from_then_on() {
+    let config = br#"{"linux": {"intelRdt": {"closID": "c", "memBwSchema": "MB:0=50"}}}"#;
+    let rdt = IntelRdt {
+        l3_cache_schema: Some("L3:0=f".to_owned()),
+        ..IntelRdt::default()
+    };
+    let nothing = Resources::default();
+    let changed = rewritten(config, &nothing, &rdt);
+    assert_eq!(
+        changed["linux"]["intelRdt"].to_string(),
+        r#"{"closID":"c","l3CacheSchema":"L3:0=f","memBwSchema":"MB:0=50"}"#
+    );
+    let unchanged = rewritten(b"{}", &nothing, &IntelRdt::default());
+    assert_eq!(unchanged["linux"].get("intelRdt"), None);
+}
+
 #[test]
 fn the_rest_of_a_configuration_stays() {
     let config = br#"{"ociVersion": "1.0.0", "future": [1], "linux": {"x": 1, "resources": {"y": 2, "pids": {"limit": 1}}}}"#;
     let update = parsed(r#"{"pids": {"limit": 9}}"#);
-    let changed: Value = serde_json::from_slice(&with_resources(config, &update).unwrap()).unwrap();
+    let changed = rewritten(config, &update, &IntelRdt::default());
     assert_eq!(changed["future"][0], 1);
     assert_eq!(changed["linux"]["x"], 1);
     assert_eq!(
         changed["linux"]["resources"].to_string(),
         r#"{"pids":{"limit":9},"y":2}"#
     );
-    let changed: Value = serde_json::from_slice(&with_resources(b"{}", &update).unwrap()).unwrap();
+    let changed = rewritten(b"{}", &update, &IntelRdt::default());
     assert_eq!(changed["linux"]["resources"]["pids"]["limit"], 9);
 }

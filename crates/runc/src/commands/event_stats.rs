@@ -7,6 +7,7 @@ use orlop::cgroups::{
     BlkioEntry, BlkioStats, Bytes, Counter, CpuStats, CpusetStats, HugetlbStats, Limit,
     MemoryStats, PidsStats, Stats,
 };
+use orlop::{MemoryTraffic, ResctrlStats};
 use serde::Serialize;
 
 use super::event_pressure::Psi;
@@ -28,8 +29,61 @@ pub(super) struct Figures {
     network_interfaces: Option<()>,
 }
 
+#[derive(Debug, Default, Serialize)]
+struct IntelRdt {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    l3_cache_info: Option<CacheInfo>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    l3_cache_schema_root: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    l3_cache_schema: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mem_bw_info: Option<BandwidthInfo>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    mem_bw_schema_root: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    mem_bw_schema: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mbm_stats: Option<Vec<Traffic>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cmt_stats: Option<Vec<Occupancy>>,
+}
+
 #[derive(Debug, Serialize)]
-struct IntelRdt {}
+struct CacheInfo {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    cbm_mask: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    min_cbm_bits: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    num_closids: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct BandwidthInfo {
+    #[serde(skip_serializing_if = "is_zero")]
+    bandwidth_gran: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    delay_linear: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    min_bandwidth: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    num_closids: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Traffic {
+    #[serde(skip_serializing_if = "is_zero")]
+    mbm_total_bytes: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    mbm_local_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Occupancy {
+    #[serde(skip_serializing_if = "is_zero")]
+    llc_occupancy: u64,
+}
 
 /// Times are in nanoseconds.
 #[derive(Debug, Serialize)]
@@ -171,8 +225,9 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl From<&Stats> for Figures {
-    fn from(stats: &Stats) -> Self {
+impl Figures {
+    /// The cgroup's figures, and those of the resctrl group where there is one.
+    pub(super) fn new(stats: &Stats, rdt: Option<ResctrlStats>) -> Self {
         let hugetlb = stats.hugetlb.iter();
         Self {
             cpu: (&stats.cpu).into(),
@@ -183,9 +238,45 @@ impl From<&Stats> for Figures {
             hugetlb: hugetlb
                 .map(|one| (one.page_size.to_string(), one.into()))
                 .collect(),
-            intel_rdt: IntelRdt {},
+            intel_rdt: rdt.map(IntelRdt::from).unwrap_or_default(),
             network_interfaces: None,
         }
+    }
+}
+
+impl From<ResctrlStats> for IntelRdt {
+    fn from(rdt: ResctrlStats) -> Self {
+        let mut shown = Self::default();
+        if let Some(cache) = rdt.cache {
+            shown.l3_cache_info = Some(CacheInfo {
+                cbm_mask: cache.info.cbm_mask,
+                min_cbm_bits: cache.info.min_cbm_bits,
+                num_closids: cache.info.num_closids,
+            });
+            (shown.l3_cache_schema_root, shown.l3_cache_schema) = (cache.root_schema, cache.schema);
+        }
+        if let Some(bandwidth) = rdt.bandwidth {
+            shown.mem_bw_info = Some(BandwidthInfo {
+                bandwidth_gran: bandwidth.info.bandwidth_gran,
+                delay_linear: bandwidth.info.delay_linear,
+                min_bandwidth: bandwidth.info.min_bandwidth,
+                num_closids: bandwidth.info.num_closids,
+            });
+            (shown.mem_bw_schema_root, shown.mem_bw_schema) =
+                (bandwidth.root_schema, bandwidth.schema);
+        }
+        let traffic = |one: MemoryTraffic| Traffic {
+            mbm_total_bytes: one.total,
+            mbm_local_bytes: one.local,
+        };
+        let occupancy = |llc_occupancy| Occupancy { llc_occupancy };
+        shown.mbm_stats = rdt
+            .traffic
+            .map(|all| all.into_iter().map(traffic).collect());
+        shown.cmt_stats = rdt
+            .occupancy
+            .map(|all| all.into_iter().map(occupancy).collect());
+        shown
     }
 }
 
@@ -328,6 +419,8 @@ impl From<&HugetlbStats> for Hugetlb {
 
 #[cfg(test)]
 mod tests {
+    use orlop::Allocated;
+
     use super::*;
 
     #[test]
@@ -339,7 +432,7 @@ mod tests {
 
     #[test]
     fn what_was_not_used_is_written_as_runc_does() {
-        let json = serde_json::to_string(&Figures::from(&Stats::default())).unwrap();
+        let json = serde_json::to_string(&Figures::new(&Stats::default(), None)).unwrap();
         let entry = r#"{"limit":0,"failcnt":0}"#;
         let expected = [
             r#"{"cpu":{"usage":{"kernel":0,"user":0},"throttling":{}},"cpuset":{"cpu_exclusive":0,"#,
@@ -352,5 +445,47 @@ mod tests {
             r#""pids":{},"blkio":{},"hugetlb":{},"intel_rdt":{},"network_interfaces":null}"#,
         ];
         assert_eq!(json, expected.concat());
+    }
+
+    #[test]
+    fn the_figures_of_resctrl_have_runc_s_keys() {
+        let mut rdt = ResctrlStats::default();
+        assert_eq!(
+            serde_json::to_string(&IntelRdt::from(rdt.clone())).unwrap(),
+            "{}"
+        );
+        rdt.cache = Some(Allocated {
+            info: orlop::CacheInfo {
+                cbm_mask: "fffff".to_owned(),
+                min_cbm_bits: 1,
+                num_closids: 16,
+            },
+            root_schema: "L3:0=fffff".to_owned(),
+            schema: "L3:0=f".to_owned(),
+        });
+        rdt.bandwidth = Some(Allocated {
+            info: orlop::BandwidthInfo {
+                bandwidth_gran: 10,
+                delay_linear: 1,
+                min_bandwidth: 20,
+                num_closids: 8,
+            },
+            root_schema: "MB:0=100".to_owned(),
+            schema: "MB:0=50".to_owned(),
+        });
+        rdt.occupancy = Some(vec![4096, 0]);
+        rdt.traffic = Some(vec![MemoryTraffic { total: 7, local: 3 }]);
+        let expected = [
+            r#"{"l3_cache_info":{"cbm_mask":"fffff","min_cbm_bits":1,"num_closids":16},"#,
+            r#""l3_cache_schema_root":"L3:0=fffff","l3_cache_schema":"L3:0=f","#,
+            r#""mem_bw_info":{"bandwidth_gran":10,"delay_linear":1,"min_bandwidth":20,"num_closids":8},"#,
+            r#""mem_bw_schema_root":"MB:0=100","mem_bw_schema":"MB:0=50","#,
+            r#""mbm_stats":[{"mbm_total_bytes":7,"mbm_local_bytes":3}],"#,
+            r#""cmt_stats":[{"llc_occupancy":4096},{}]}"#,
+        ];
+        assert_eq!(
+            serde_json::to_string(&IntelRdt::from(rdt)).unwrap(),
+            expected.concat()
+        );
     }
 }

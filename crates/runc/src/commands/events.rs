@@ -133,7 +133,7 @@ fn is_over(container: &Container) -> Result<bool, Failure> {
 }
 
 fn show_figures(container: &Container, id: &str) -> Result<Reader, Failure> {
-    let figures = Figures::from(&container.stats()?);
+    let figures = Figures::new(&container.stats()?, container.resctrl_stats()?);
     show(&Event {
         kind: "stats",
         id,

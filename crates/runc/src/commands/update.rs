@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use orlop::spec::{BlockIo, Cpu, Memory, Pids, Resources};
+use orlop::spec::{BlockIo, Cpu, IntelRdt, Memory, Pids, Resources};
 
 use super::{container, quantity};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
@@ -105,7 +105,6 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
         Some(path) => from_file(&path)?,
         None => from_options(matches)?,
     };
-    refuse_rdt(matches)?;
     for option in ["kernel-memory", "kernel-memory-tcp"] {
         if matches.text(option).is_some() && matches.path("resources").is_none() {
             context.log.warn(&format!(
@@ -113,7 +112,7 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
             ));
         }
     }
-    let passed_over = container.update(&resources)?;
+    let passed_over = container.update_with_rdt(&resources, &rdt(matches))?;
     container::warn(context, &passed_over);
     Ok(0)
 }
@@ -192,27 +191,11 @@ fn size(matches: &Matches, option: &str) -> Result<Option<i64>, Failure> {
     }
 }
 
-/// Resource director technology: its groups are the kernel's `resctrl` file system.
-fn refuse_rdt(matches: &Matches) -> Result<(), Failure> {
-    for (option, directory, disabled) in [
-        (
-            "l3-cache-schema",
-            "/sys/fs/resctrl/info/L3",
-            "Intel RDT/CAT: l3 cache schema is not enabled",
-        ),
-        (
-            "mem-bw-schema",
-            "/sys/fs/resctrl/info/MB",
-            "Intel RDT/MBA: memory bandwidth schema is not enabled",
-        ),
-    ] {
-        if matches.text(option).is_none() {
-            continue;
-        }
-        if !Path::new(directory).exists() {
-            return Err(Failure::new(disabled));
-        }
-        return Err(Failure::new(format!("--{option}: not supported yet")));
+/// Resource director technology.
+fn rdt(matches: &Matches) -> IntelRdt {
+    IntelRdt {
+        l3_cache_schema: matches.text("l3-cache-schema"),
+        mem_bw_schema: matches.text("mem-bw-schema"),
+        ..IntelRdt::default()
     }
-    Ok(())
 }

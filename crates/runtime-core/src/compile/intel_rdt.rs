@@ -17,7 +17,7 @@ fn set(text: Option<&String>) -> Option<&str> {
 
 /// As the `schemata` file takes them. `l3CacheSchema` must not set bandwidth: `memBwSchema` is for
 /// that.
-fn schemata(rdt: &IntelRdt) -> String {
+pub(crate) fn schemata(rdt: &IntelRdt) -> String {
     let cache = set(rdt.l3_cache_schema.as_ref()).unwrap_or_default();
     let cache = cache.lines().filter(|line| !line.trim().starts_with("MB:"));
     let lines = cache

@@ -37,6 +37,7 @@ use crate::spec::{Linux, Process, Spec};
 use namespaces::Namespaces;
 
 pub(crate) use exec::JoinOptions;
+pub(crate) use intel_rdt::schemata;
 pub(crate) use limits::{Converted, convert as convert_limits};
 pub(crate) use mount_options::all as mount_option_names;
 #[cfg(feature = "checkpoint")]
