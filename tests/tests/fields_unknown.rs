@@ -49,3 +49,34 @@ fn exec_tells_of_unknown_capabilities_too() {
     container.delete_force().ok();
     fixture.assert_clean();
 }
+
+#[test]
+fn what_is_unknown_in_limits_and_in_a_process_is_told_too() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
+    container.create().ok();
+    container.start().ok();
+    fixture.track(&container);
+    let limits = json!({ "pids": { "limit": 9, "future": 1 }, "memmory": {} }).to_string();
+    let file = fixture.file("limits.json");
+    fs::write(&file, &limits).unwrap();
+    let named = container.call_with("update", &["-r", file.to_str().unwrap()]);
+    let piped = container.call_with("update", &["-r", "-"]).stdin(limits);
+    for (call, name) in [(named, "limits.json"), (piped, "standard input")] {
+        let output = call.run().ok();
+        for place in ["pids.future", "memmory"] {
+            let told = format!("{name}: {place}: unknown property; ignored");
+            assert!(output.stderr.contains(&told), "{output}");
+        }
+    }
+    let process =
+        json!({ "args": ["true"], "cwd": "/", "user": { "uid": 0, "gid": 0 }, "argz": 1 });
+    let file = fixture.file("process.json");
+    fs::write(&file, process.to_string()).unwrap();
+    let option = ["--process", file.to_str().unwrap()];
+    let output = container.call_with("exec", &option).run().ok();
+    let told = "process.json: argz: unknown property; ignored";
+    assert!(output.stderr.contains(told), "{output}");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}

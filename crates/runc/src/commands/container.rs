@@ -32,6 +32,14 @@ pub(super) fn warn(context: &Context, warnings: &[String]) {
     }
 }
 
+/// Records the places in a document that mean nothing here.
+pub(super) fn warn_of_unknown(context: &Context, document: &str, places: &[String]) {
+    for place in places {
+        let message = format!("{document}: {place}: unknown property; ignored");
+        context.log.warn(&message);
+    }
+}
+
 /// Creates the container that the options ask for.
 ///
 /// A terminal needs somebody who holds its other side: this program, or who listens on a socket.

@@ -82,7 +82,7 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
 fn execute(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     let cgroup = exec_cgroup::choice(&matches.all("cgroup"))?;
     let container = container::load(context, matches)?;
-    let mut options = ExecOptions::new(process(&container, matches)?);
+    let mut options = ExecOptions::new(process(context, &container, matches)?);
     options.cgroup = cgroup;
     let detach = matches.is_set("detach");
     options.console_socket = matches.path("console-socket");
@@ -117,12 +117,19 @@ fn execute(context: &Context, matches: &Matches) -> Result<u8, Failure> {
 }
 
 /// All about the process: from a file, or from the container's own and the command line.
-fn process(container: &Container, matches: &Matches) -> Result<Process, Failure> {
+fn process(
+    context: &Context,
+    container: &Container,
+    matches: &Matches,
+) -> Result<Process, Failure> {
     if let Some(path) = matches.path("process") {
         let json = fs::read(&path)
             .map_err(|error| Failure::io(format_args!("read {}", path.display()), error))?;
-        return Process::from_slice(&json)
-            .map_err(|error| Failure::new(format!("{}: {error}", path.display())));
+        let name = path.display().to_string();
+        let (process, unknown) = Process::from_slice_noting(&json)
+            .map_err(|error| Failure::new(format!("{name}: {error}")))?;
+        container::warn_of_unknown(context, &name, &unknown);
+        return Ok(process);
     }
     let arguments = matches.arguments().get(1..).unwrap_or_default();
     if arguments.is_empty() {

@@ -102,7 +102,7 @@ const MAX_RESOURCES: u64 = 16 << 20;
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     let mut container = container::load(context, matches)?;
     let resources = match matches.path("resources") {
-        Some(path) => from_file(&path)?,
+        Some(path) => from_file(context, &path)?,
         None => from_options(matches)?,
     };
     for option in ["kernel-memory", "kernel-memory-tcp"] {
@@ -117,7 +117,7 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn from_file(path: &Path) -> Result<Resources, Failure> {
+fn from_file(context: &Context, path: &Path) -> Result<Resources, Failure> {
     let mut json = Vec::new();
     let (name, read) = if path == Path::new("-") {
         let read = io::stdin().take(MAX_RESOURCES).read_to_end(&mut json);
@@ -128,7 +128,10 @@ fn from_file(path: &Path) -> Result<Resources, Failure> {
         (path.display().to_string(), read)
     };
     read.map_err(|error| Failure::io(format_args!("read {name}"), error))?;
-    Resources::from_slice(&json).map_err(|error| Failure::new(format!("{name}: {error}")))
+    let (resources, unknown) = Resources::from_slice_noting(&json)
+        .map_err(|error| Failure::new(format!("{name}: {error}")))?;
+    container::warn_of_unknown(context, &name, &unknown);
+    Ok(resources)
 }
 
 fn from_options(matches: &Matches) -> Result<Resources, Failure> {

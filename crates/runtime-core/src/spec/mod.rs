@@ -97,37 +97,29 @@ impl Spec {
     /// # Errors
     /// As [`Spec::from_slice`].
     pub fn from_slice_noting(json: &[u8]) -> Result<(Self, Vec<String>), SpecError> {
-        let mut unknown = Vec::new();
-        let mut document = serde_json::Deserializer::from_str(text_of(json)?);
-        // An `Option` on the way is no part of the document.
-        let read = serde_ignored::deserialize(&mut document, |path| {
-            unknown.push(path.to_string().replace(".?", ""));
-        });
-        match (read, document.end()) {
-            (Ok(spec), Ok(())) => Ok((spec, unknown)),
-            // It fails again, and says where.
-            _ => parse(json).map(|spec| (spec, unknown)),
-        }
+        parse_noting(json)
     }
 }
 
 impl Process {
-    /// Reads a `process` object alone, as `exec --process` takes it.
+    /// Reads a `process` object alone, as `exec --process` takes it, and tells the places in it that
+    /// no version known here has.
     ///
     /// # Errors
     /// Names the place in the document and what is wrong there.
-    pub fn from_slice(json: &[u8]) -> Result<Self, SpecError> {
-        parse(json)
+    pub fn from_slice_noting(json: &[u8]) -> Result<(Self, Vec<String>), SpecError> {
+        parse_noting(json)
     }
 }
 
 impl Resources {
-    /// Reads a `resources` object alone, as `update --resources` takes it.
+    /// Reads a `resources` object alone, as `update --resources` takes it, and tells the places in it
+    /// that no version known here has.
     ///
     /// # Errors
     /// Names the place in the document and what is wrong there.
-    pub fn from_slice(json: &[u8]) -> Result<Self, SpecError> {
-        parse(json)
+    pub fn from_slice_noting(json: &[u8]) -> Result<(Self, Vec<String>), SpecError> {
+        parse_noting(json)
     }
 }
 
@@ -150,6 +142,21 @@ impl fmt::Display for SpecError {
 }
 
 impl std::error::Error for SpecError {}
+
+/// Parses, and tells the places that the type does not have.
+fn parse_noting<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<(T, Vec<String>), SpecError> {
+    let mut unknown = Vec::new();
+    let mut document = serde_json::Deserializer::from_str(text_of(json)?);
+    // An `Option` on the way is no part of the document.
+    let read = serde_ignored::deserialize(&mut document, |path| {
+        unknown.push(path.to_string().replace(".?", ""));
+    });
+    match (read, document.end()) {
+        (Ok(read), Ok(())) => Ok((read, unknown)),
+        // It fails again, and says where.
+        _ => parse(json).map(|read| (read, unknown)),
+    }
+}
 
 /// Parses without bookkeeping, and once more with it only to say where an error is.
 fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, SpecError> {
