@@ -140,6 +140,33 @@ fn rt_03_preserved_descriptors_are_those_and_no_more() {
     fixture.assert_clean();
 }
 
+#[test]
+fn descriptors_to_preserve_have_to_be_open() {
+    let fixture = security::fixture(test_name!());
+    let runtime = started_by(&fixture, "exec 3<&-; exec \"$@\"");
+    let bundle = fixture.bundle().args(&["sleep", "60"]).written();
+    let container = container_by(&fixture, &runtime, &bundle, "closed");
+    let log = fixture.file("log");
+    for (verb, code, start) in [
+        ("create", 1, ""),
+        ("run", 1, ""),
+        ("exec", 255, "exec failed: "),
+    ] {
+        let call = container.call_with(verb, &["--preserve-fds", "1"]);
+        let call = call.args((verb == "exec").then_some("true"));
+        let output = call.global("--log").global(&log).run();
+        assert_eq!(output.code(), code, "{output}");
+        let told = format!("{start}--preserve-fds: file descriptor 3 is not open");
+        output.says(&told);
+        let logged = fs::read_to_string(&log).unwrap();
+        assert!(
+            logged.trim_end().ends_with(&format!("{told}\"")),
+            "{logged}"
+        );
+    }
+    fixture.assert_clean();
+}
+
 /// The numbers of a process's descriptors, in order.
 fn descriptors(pid: u32) -> Vec<u32> {
     let mut numbers: Vec<u32> = fs::read_dir(format!("/proc/{pid}/fd"))

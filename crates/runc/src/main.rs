@@ -50,18 +50,19 @@ fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
             globals,
             command,
             matches,
-        }) => match commands::check_preserved(matches.number("preserve-fds"))
-            .map_err(|failure| (failure, Log::standard_error()))
-            .and_then(|()| Context::new(&globals))
-        {
-            Ok(context) => {
-                context
-                    .log
-                    .debug(|| format!("{} {:?}", command.name, matches.arguments()));
-                report((command.run)(&context, &matches), &context.log)
+        }) => {
+            let preserved = commands::check_preserved(command, &matches);
+            match Context::new(&globals) {
+                Ok(context) => {
+                    context
+                        .log
+                        .debug(|| format!("{} {:?}", command.name, matches.arguments()));
+                    let result = preserved.and_then(|()| (command.run)(&context, &matches));
+                    report(result, &context.log)
+                }
+                Err((failure, log)) => report(Err(failure), &log),
             }
-            Err((failure, log)) => report(Err(failure), &log),
-        },
+        }
         Ok(Parsed::Help(Some(command))) => print(&cli::help(command)),
         Ok(Parsed::Help(None)) => print(&cli::general_help(commands::ALL)),
         Ok(Parsed::Version) => print(&version::text()),

@@ -73,10 +73,15 @@ pub(super) const COMMAND: Command = Command {
 const NO_PROCESS: u8 = 255;
 
 fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
-    execute(context, matches).map_err(|failure| Failure {
+    execute(context, matches).map_err(failed)
+}
+
+/// As callers know that there is no process.
+pub(super) fn failed(failure: Failure) -> Failure {
+    Failure {
         message: format!("exec failed: {failure}"),
         code: NO_PROCESS,
-    })
+    }
 }
 
 fn execute(context: &Context, matches: &Matches) -> Result<u8, Failure> {

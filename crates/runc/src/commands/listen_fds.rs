@@ -40,7 +40,7 @@ impl ListenFds {
 
 /// Checks that what is to be passed on is there, before this program opens anything itself: what it
 /// opened in a gap would reach the container.
-pub(crate) fn check_preserved(count: u32) -> Result<(), Failure> {
+pub(super) fn check_preserved(count: u32) -> Result<(), Failure> {
     let count = count.saturating_add(ListenFds::from_env().count);
     if count > MAX {
         return Err(Failure::new(format!(

@@ -36,9 +36,7 @@ mod update;
 
 use std::io::{self, Write as _};
 
-pub(crate) use listen_fds::check_preserved;
-
-use crate::cli::Command;
+use crate::cli::{Command, Matches};
 use crate::failure::Failure;
 
 /// The commands, in the order in which help shows them.
@@ -65,6 +63,17 @@ pub(crate) const ALL: &[&Command] = &[
     &completion::COMMAND,
     &manual::COMMAND,
 ];
+
+/// Checks the descriptors that a command is to pass on, before this program opens any; what is wrong
+/// is for the command's log.
+pub(crate) fn check_preserved(command: &Command, matches: &Matches) -> Result<(), Failure> {
+    let checked = listen_fds::check_preserved(matches.number("preserve-fds"));
+    if command.name == exec::COMMAND.name {
+        checked.map_err(exec::failed)
+    } else {
+        checked
+    }
+}
 
 /// Writes a command's result to standard output.
 fn print(text: impl AsRef<[u8]>) -> Result<u8, Failure> {
