@@ -1,6 +1,7 @@
 //! What this library can do, whatever the host can: the contents of the specification's features
 //! structure (`features.md`, `features-linux.md`).
 
+use crate::spec::Hooks;
 use crate::{annotations, compile, names};
 
 /// Whether `process.apparmorProfile` is honoured.
@@ -20,6 +21,10 @@ pub const UNIT_PROPERTY: &str = "org.systemd.property.";
 /// `/etc/criu/runc.conf`; empty, there is none.
 pub const CRIU_CONFIG: &str = "org.criu.config";
 
+/// Means nothing here; runc keeps the bundle's place by this name, and who asks may pass the same
+/// container to either.
+const BUNDLE: &str = "bundle";
+
 /// Whether containers can be checkpointed and restored.
 pub const CHECKPOINT: bool = cfg!(feature = "checkpoint");
 
@@ -27,8 +32,17 @@ pub const CHECKPOINT: bool = cfg!(feature = "checkpoint");
 /// begin with. Who passes on annotations of somebody else may want to leave them out.
 #[must_use]
 pub fn annotations() -> Vec<&'static str> {
-    vec![UNIT_PROPERTY, CRIU_CONFIG, annotations::PREFIX]
+    vec![BUNDLE, UNIT_PROPERTY, CRIU_CONFIG, annotations::PREFIX]
 }
+
+/// The hooks that are run, in their order.
+#[must_use]
+pub fn hooks() -> Vec<&'static str> {
+    Hooks::NAMES.to_vec()
+}
+
+/// Whether cgroups of both versions are made, with every controller's limits.
+pub const CGROUPS: bool = true;
 
 /// Whether mounts may have id maps of their own.
 pub const IDMAPPED_MOUNTS: bool = true;

@@ -300,6 +300,7 @@ mod tests {
                 "{said}"
             );
         }
+        assert_eq!(limits.rdma[0].handles, Some(Limit::Value(2)));
         assert_eq!(limits.blkio.weight_device[0].leaf_weight, None);
         assert_eq!(limits.blkio.weight_device[0].weight, Some(30));
         assert_eq!(limits.network, NetworkLimits::default());

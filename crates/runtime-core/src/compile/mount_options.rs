@@ -355,4 +355,23 @@ mod tests {
             );
         }
     }
+
+    /// Every name of the tables, alone and made recursive: what is understood is advertised.
+    #[test]
+    fn every_option_that_is_understood_is_advertised() {
+        let advertised = all();
+        let names = SET.iter().map(|(name, ..)| *name);
+        let names = names.chain(CLEAR.iter().map(|(name, _)| *name));
+        let names = names.chain(ACCESS_TIME.iter().map(|(name, ..)| *name));
+        let names = names.chain(PROPAGATION.iter().map(|(name, _)| *name));
+        let names = names.chain(IGNORED).chain(WAYS);
+        for name in names.flat_map(|name| [name.to_owned(), format!("r{name}")]) {
+            let understood = parse(&[&name]).data.is_empty();
+            assert_eq!(advertised.contains(&name), understood, "{name}");
+        }
+        for mount_extension in ["idmap", "ridmap"] {
+            assert!(parse(&[mount_extension]).id_map.is_some());
+            assert!(!advertised.contains(&mount_extension.to_owned()));
+        }
+    }
 }

@@ -29,6 +29,13 @@ pub(super) fn version() -> Option<String> {
     ))
 }
 
+/// Whether this libseccomp has an architecture: older ones lack some.
+pub(super) fn knows(architecture: &str) -> bool {
+    let scmp = architecture.parse::<ScmpArch>();
+    // A call that all have.
+    scmp.is_ok_and(|scmp| ScmpSyscall::from_name_by_arch("read", scmp).is_ok())
+}
+
 /// The highest system call number of each architecture that the profile names.
 pub(super) fn newest_calls(profile: &Profile<'_>) -> Vec<Newest> {
     let known = profile.architectures.iter().filter_map(|architecture| {

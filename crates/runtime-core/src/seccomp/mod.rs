@@ -141,22 +141,24 @@ pub fn library_version() -> Option<String> {
 /// The names of actions that a profile may use here.
 #[must_use]
 pub fn known_actions() -> Vec<&'static str> {
-    profile::ACTIONS.to_vec()
+    profile::ACTIONS.iter().map(|(name, _)| *name).collect()
 }
 
 /// The names of comparisons that a profile may use.
 #[must_use]
 pub fn known_operators() -> Vec<&'static str> {
-    profile::OPERATORS.to_vec()
+    profile::OPERATORS.iter().map(|(name, _)| *name).collect()
 }
 
-/// The names of architectures that a profile may use.
+/// The names of architectures that a profile may use: those that the libseccomp in use has.
 #[must_use]
 pub fn known_architectures() -> Vec<&'static str> {
-    profile::ARCHITECTURES
-        .iter()
-        .map(|architecture| architecture.name)
-        .collect()
+    #[cfg(feature = "seccomp")]
+    let is_known = library::knows;
+    #[cfg(not(feature = "seccomp"))]
+    let is_known = |_: &str| false;
+    let names = profile::ARCHITECTURES.iter().map(|one| one.name);
+    names.filter(|name| is_known(name)).collect()
 }
 
 /// The names of flags that a profile may use.

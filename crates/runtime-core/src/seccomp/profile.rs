@@ -25,28 +25,46 @@ const FLAG_NEW_LISTENER: u32 = 1 << 3;
 /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`: only a fatal signal ends the wait for an answer.
 const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
+/// What an action's name says.
+#[derive(Clone, Copy)]
+pub(super) enum ActionKind {
+    /// All.
+    Plain(Action),
+    /// What is to be made with an error number.
+    Numbered(fn(u16) -> Action),
+}
+
 /// The actions by name.
-pub(super) const ACTIONS: [&str; 9] = [
-    "SCMP_ACT_ALLOW",
-    "SCMP_ACT_ERRNO",
-    "SCMP_ACT_KILL",
-    "SCMP_ACT_KILL_PROCESS",
-    "SCMP_ACT_KILL_THREAD",
-    "SCMP_ACT_LOG",
-    "SCMP_ACT_NOTIFY",
-    "SCMP_ACT_TRACE",
-    "SCMP_ACT_TRAP",
+pub(super) const ACTIONS: [(&str, ActionKind); 9] = [
+    ("SCMP_ACT_ALLOW", ActionKind::Plain(Action::Allow)),
+    ("SCMP_ACT_ERRNO", ActionKind::Numbered(Action::Errno)),
+    ("SCMP_ACT_KILL", ActionKind::Plain(Action::KillThread)),
+    (
+        "SCMP_ACT_KILL_PROCESS",
+        ActionKind::Plain(Action::KillProcess),
+    ),
+    (
+        "SCMP_ACT_KILL_THREAD",
+        ActionKind::Plain(Action::KillThread),
+    ),
+    ("SCMP_ACT_LOG", ActionKind::Plain(Action::Log)),
+    ("SCMP_ACT_NOTIFY", ActionKind::Plain(Action::Notify)),
+    ("SCMP_ACT_TRACE", ActionKind::Numbered(Action::Trace)),
+    ("SCMP_ACT_TRAP", ActionKind::Plain(Action::Trap)),
 ];
 
+/// Makes a comparison with a condition's value.
+type MakeOperator = fn(u64) -> Operator;
+
 /// The comparisons by name.
-pub(super) const OPERATORS: [&str; 7] = [
-    "SCMP_CMP_EQ",
-    "SCMP_CMP_GE",
-    "SCMP_CMP_GT",
-    "SCMP_CMP_LE",
-    "SCMP_CMP_LT",
-    "SCMP_CMP_MASKED_EQ",
-    "SCMP_CMP_NE",
+pub(super) const OPERATORS: [(&str, MakeOperator); 7] = [
+    ("SCMP_CMP_EQ", |_| Operator::Equal),
+    ("SCMP_CMP_GE", |_| Operator::GreaterOrEqual),
+    ("SCMP_CMP_GT", |_| Operator::Greater),
+    ("SCMP_CMP_LE", |_| Operator::LessOrEqual),
+    ("SCMP_CMP_LT", |_| Operator::Less),
+    ("SCMP_CMP_MASKED_EQ", Operator::MaskedEqual),
+    ("SCMP_CMP_NE", |_| Operator::NotEqual),
 ];
 
 /// The flags by name, with what they add to the call of `seccomp(2)`.
@@ -263,23 +281,17 @@ fn action(
     (path, name): (&str, &str),
     (errno_path, errno): (&str, Option<u32>),
 ) -> Result<Action, SeccompError> {
-    let action = match name {
-        "SCMP_ACT_ALLOW" => Action::Allow,
-        "SCMP_ACT_LOG" => Action::Log,
-        "SCMP_ACT_TRAP" => Action::Trap,
-        "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => Action::KillThread,
-        "SCMP_ACT_KILL_PROCESS" => Action::KillProcess,
-        "SCMP_ACT_ERRNO" => return errno_or_eperm(errno_path, errno).map(Action::Errno),
-        "SCMP_ACT_TRACE" => return errno_or_eperm(errno_path, errno).map(Action::Trace),
-        "SCMP_ACT_NOTIFY" => Action::Notify,
-        _ => return Err(invalid(path.to_owned(), format!("unknown action {name:?}"))),
-    };
-    match errno {
-        Some(_) => Err(invalid(
+    let kind = ACTIONS.iter().find(|(known, _)| *known == name);
+    match (kind, errno) {
+        (None, _) => Err(invalid(path.to_owned(), format!("unknown action {name:?}"))),
+        (Some((_, ActionKind::Numbered(make))), errno) => {
+            errno_or_eperm(errno_path, errno).map(make)
+        }
+        (Some((_, ActionKind::Plain(action))), None) => Ok(*action),
+        (Some(_), Some(_)) => Err(invalid(
             errno_path.to_owned(),
             format!("{name} takes no error number"),
         )),
-        None => Ok(action),
     }
 }
 
@@ -299,21 +311,14 @@ fn condition(path: &str, condition: &ArgCondition) -> Result<Condition, SeccompE
         let message = format!("a system call has no argument {} (0 to 5)", condition.index);
         return Err(invalid(format!("{path}.index"), message));
     }
-    let operator = match condition.op.as_str() {
-        "SCMP_CMP_NE" => Operator::NotEqual,
-        "SCMP_CMP_LT" => Operator::Less,
-        "SCMP_CMP_LE" => Operator::LessOrEqual,
-        "SCMP_CMP_EQ" => Operator::Equal,
-        "SCMP_CMP_GE" => Operator::GreaterOrEqual,
-        "SCMP_CMP_GT" => Operator::Greater,
-        "SCMP_CMP_MASKED_EQ" => Operator::MaskedEqual(condition.value),
-        other => {
-            return Err(invalid(
-                format!("{path}.op"),
-                format!("unknown operator {other:?}"),
-            ));
-        }
+    let name = condition.op.as_str();
+    let Some((_, operator)) = OPERATORS.iter().find(|(known, _)| *known == name) else {
+        return Err(invalid(
+            format!("{path}.op"),
+            format!("unknown operator {name:?}"),
+        ));
     };
+    let operator = operator(condition.value);
     let value = match operator {
         Operator::MaskedEqual(_) => condition.value_two,
         _ => condition.value,

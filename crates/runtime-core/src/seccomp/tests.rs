@@ -426,3 +426,46 @@ fn the_kernel_takes_the_filter() {
         .unwrap();
     assert_eq!(result, Ok(()));
 }
+
+/// Whether libseccomp takes an architecture, or refuses it only beside this machine's byte order.
+fn takes(architecture: &str) -> bool {
+    let json = format!(
+        r#"{{"defaultAction":"SCMP_ACT_ALLOW","architectures":["{architecture}"],"syscalls":[]}}"#
+    );
+    match compile(&profile(&json)) {
+        Ok(_) => true,
+        Err(SeccompError::Library { reason, .. }) => {
+            reason.contains("Architecture/ABI specific failure")
+        }
+        Err(error) => panic!("{architecture}: {error}"),
+    }
+}
+
+#[test]
+fn the_architectures_named_are_those_that_libseccomp_takes() {
+    let named = known_architectures();
+    for architecture in profile::ARCHITECTURES {
+        let name = architecture.name;
+        assert_eq!(named.contains(&name), takes(name), "{name}");
+    }
+}
+
+#[test]
+fn every_name_that_is_told_of_is_taken() {
+    let rule = |action: &str, operator: &str| {
+        let args = format!(r#"[{{"index":0,"value":1,"valueTwo":1,"op":"{operator}"}}]"#);
+        let rule = format!(r#"{{"names":["close"],"action":"{action}","args":{args}}}"#);
+        let start = r#"{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/x","syscalls":["#;
+        compile(&profile(&format!("{start}{rule}]}}"))).unwrap();
+    };
+    for action in known_actions() {
+        rule(action, "SCMP_CMP_EQ");
+    }
+    for operator in known_operators() {
+        rule("SCMP_ACT_ERRNO", operator);
+    }
+    for flag in known_flags() {
+        let start = r#"{"defaultAction":"SCMP_ACT_ALLOW","flags":["#;
+        compile(&profile(&format!(r#"{start}"{flag}"]}}"#))).unwrap();
+    }
+}

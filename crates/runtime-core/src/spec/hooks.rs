@@ -53,6 +53,16 @@ pub struct Hooks {
 }
 
 impl Hooks {
+    /// The fields' names in a configuration, in the order in which they run.
+    pub const NAMES: [&str; 6] = [
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+        "poststop",
+    ];
+
     /// Whether there is no hook at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
