@@ -3,6 +3,8 @@
 use orlop_tests::{Bundle, Fixture, test_name};
 use serde_json::json;
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 fn sleeper(fixture: &Fixture) -> Bundle {
     fixture.bundle().args(&["sleep", "60"])
@@ -154,5 +156,134 @@ fn annotations_that_do_nothing_are_said() {
         .set("/annotations", json!({ "run.oci.handler": "krun" }));
     let output = fixture.container(&bundle.written()).run().ok();
     output.says("annotations.run.oci.handler is passed over");
+    fixture.assert_clean();
+}
+
+/// A bind mount of `source` at `destination` with these options, and a program.
+fn bound(fixture: &Fixture, mount: (&Path, &str, &[&str]), script: &str) -> Bundle {
+    let (source, destination, options) = mount;
+    fixture.bundle().script(script).set(
+        "/mounts/-",
+        json!({ "type": "bind", "source": source, "destination": destination, "options": options }),
+    )
+}
+
+/// A directory of the host with a file, a link to that, and one to nowhere.
+fn with_links(fixture: &Fixture) -> PathBuf {
+    let directory = fixture.file("host");
+    fs::create_dir(&directory).expect("make a directory");
+    fs::write(directory.join("file"), "of the host\n").expect("write a file");
+    symlink("file", directory.join("link")).expect("make a link");
+    symlink("/etc/of-the-container", directory.join("dangling")).expect("make a link");
+    directory
+}
+
+#[test]
+fn a_link_on_the_host_may_be_mounted_itself() {
+    let fixture = Fixture::new(test_name!());
+    let host = with_links(&fixture);
+    let script = "readlink /mnt/there; cat /mnt/there";
+    // Followed where it is used, in the container.
+    let mount = (
+        &*host.join("dangling"),
+        "/mnt/there",
+        &["bind", "src-nofollow"][..],
+    );
+    let bundle = bound(&fixture, mount, script).written();
+    fs::create_dir_all(bundle.rootfs().join("etc")).unwrap();
+    let inside = bundle.rootfs().join("etc/of-the-container");
+    fs::write(inside, "of the container\n").unwrap();
+    let output = fixture.container(&bundle).run().ok();
+    assert_eq!(output.stdout, "/etc/of-the-container\nof the container\n");
+    let mount = (&*host.join("link"), "/mnt/there", &["bind"][..]);
+    let bundle = bound(&fixture, mount, "cat /mnt/there").written();
+    let output = fixture.container(&bundle).run().ok();
+    assert_eq!(output.stdout, "of the host\n");
+    fixture.assert_clean();
+}
+
+#[test]
+fn a_link_in_the_container_may_be_covered_itself() {
+    let fixture = Fixture::new(test_name!());
+    let host = with_links(&fixture);
+    let mount = (
+        &*host.join("file"),
+        "/srv/link",
+        &["bind", "dest-nofollow"][..],
+    );
+    let bundle = bound(&fixture, mount, "cat /srv/link /srv/target").written();
+    let srv = bundle.rootfs().join("srv");
+    fs::create_dir_all(&srv).unwrap();
+    fs::write(srv.join("target"), "of the image\n").unwrap();
+    symlink("target", srv.join("link")).unwrap();
+    let output = fixture.container(&bundle).run().ok();
+    assert_eq!(output.stdout, "of the host\nof the image\n");
+    // Where nothing is, the mount point is made.
+    let mount = (
+        &*host.join("file"),
+        "/new/there",
+        &["bind", "dest-nofollow"][..],
+    );
+    let bundle = bound(&fixture, mount, "cat /new/there").written();
+    assert_eq!(
+        fixture.container(&bundle).run().ok().stdout,
+        "of the host\n"
+    );
+    fixture.assert_clean();
+}
+
+#[test]
+fn a_link_of_the_host_may_be_made_in_the_container() {
+    let fixture = Fixture::new(test_name!());
+    let host = with_links(&fixture);
+    let copied = |name: &str, script: &str| {
+        let mount = (
+            &*host.join(name),
+            "/made/link",
+            &["bind", "copy-symlink"][..],
+        );
+        bound(&fixture, mount, script)
+    };
+    let bundle = copied(
+        "dangling",
+        "readlink /made/link; grep -c /made /proc/mounts",
+    )
+    .written();
+    for _ in 0..2 {
+        // The second time it is there already.
+        let output = fixture.container(&bundle).run();
+        assert_eq!(output.stdout, "/etc/of-the-container\n0\n", "{output}");
+    }
+    let link = bundle.rootfs().join("made/link");
+    assert_eq!(
+        fs::read_link(&link).unwrap(),
+        Path::new("/etc/of-the-container")
+    );
+    fs::remove_file(&link).unwrap();
+    symlink("elsewhere", &link).unwrap();
+    let output = fixture.container(&bundle).create();
+    output.fails_naming(&["/made/link", "there already"]);
+    // What is no link is mounted as ever.
+    let bundle = copied("file", "cat /made/link").written();
+    assert_eq!(
+        fixture.container(&bundle).run().ok().stdout,
+        "of the host\n"
+    );
+    fixture.assert_clean();
+}
+
+#[test]
+fn an_id_map_may_be_written_among_the_options() {
+    let fixture = Fixture::new(test_name!());
+    let host = with_links(&fixture);
+    std::os::unix::fs::chown(host.join("file"), Some(5), Some(6)).unwrap();
+    let mount = (
+        &*host,
+        "/mnt",
+        &["bind", "idmap=uids=0-0-1#5-1005-1;gids=6-2006-1"][..],
+    );
+    let bundle = bound(&fixture, mount, "stat -c %u:%g /mnt/file").written();
+    let output = fixture.container(&bundle).run().ok();
+    assert_eq!(output.stdout, "1005:2006\n");
     fixture.assert_clean();
 }

@@ -96,6 +96,7 @@ impl State {
         match op {
             Op::MountFs { .. }
             | Op::Attach { .. }
+            | Op::AttachLink { .. }
             | Op::BindAt { .. }
             | Op::AttachRoot { .. }
             | Op::OpenTree { .. }

@@ -6,7 +6,7 @@ use crate::execute::State;
 use crate::ops::Op;
 use crate::report::Part;
 use crate::resolve::{self, Missing};
-use crate::sys::{self, CWD, Errno, Fd, MOUNT_ATTR_RDONLY, MountAttr, O_DIRECTORY, O_PATH, S_IFCHR, S_IFDIR, S_IFMT};
+use crate::sys::{self, CWD, Errno, Fd, MOUNT_ATTR_RDONLY, MountAttr, O_DIRECTORY, O_NOFOLLOW, O_PATH, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT};
 use crate::wire::{Slot, Str};
 use crate::{During, Failure, Step};
 
@@ -40,7 +40,21 @@ pub fn step(state: &mut State, op: Op) -> Step {
         }
         Op::Attach { mount, root, target, strict } => {
             let (mount, root) = (slots.get(mount)?, slots.get(root)?);
-            attach(mount, root, image.str(target)?, strict)
+            let (target, missing) = (image.str(target)?, missing_for(mount)?);
+            attach(mount, resolve::mount_point(root, target, strict, missing)?, missing)
+        }
+        Op::AttachLink { mount, root, target, follow, copy } => {
+            let (mount, root, target) = (slots.get(mount)?, slots.get(root)?, image.str(target)?);
+            if copy && sys::stat(mount, c"")?.mode & S_IFMT == S_IFLNK {
+                return copy_link(mount, root, target);
+            }
+            let missing = missing_for(mount)?;
+            let target = if follow {
+                resolve::mount_point(root, target, false, missing)?
+            } else {
+                resolve::mount_point_itself(root, target, missing)?
+            };
+            attach(mount, target, missing)
         }
         Op::BindAt { path, name } => {
             let (path, name) = (image.str(path)?, image.str(name)?);
@@ -57,10 +71,11 @@ pub fn step(state: &mut State, op: Op) -> Step {
             }
             Ok(slots.set(to, tree)?)
         }
-        Op::CloneInside { to, root, path, recursive, procfs } => {
+        Op::CloneInside { to, root, path, recursive, follow, procfs } => {
             let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
             let (root, path) = (slots.get(root)?, image.str(path)?);
-            let source = sys::openat2(root, path, O_PATH, resolve).during(Part::Lookup)?;
+            let flags = if follow { O_PATH } else { O_PATH | O_NOFOLLOW };
+            let source = sys::openat2(root, path, flags, resolve).during(Part::Lookup)?;
             let tree = sys::open_tree(source, c"", recursive, true)?;
             sys::close(source)?;
             if procfs {
@@ -144,12 +159,29 @@ fn with_mode<'a>(data: &CStr, mode: u32, buffer: &'a mut [u8; 4096]) -> sys::Res
     CStr::from_bytes_until_nul(buffer).map_err(|_| sys::Errno::INVAL)
 }
 
-fn attach(mount: Fd, root: Fd, target: &CStr, strict: bool) -> Step {
-    let missing = match sys::stat(mount, c"")?.mode & S_IFMT {
-        S_IFDIR => Missing::Directory,
-        _ => Missing::File,
-    };
-    let target = resolve::mount_point(root, target, strict, missing)?;
+/// What a mount needs to be attached to.
+fn missing_for(mount: Fd) -> Result<Missing, Failure> {
+    Ok(if is_directory(mount)? { Missing::Directory } else { Missing::File })
+}
+
+/// Makes a link as the one that was cloned. It is read off the mount: that is still the same one.
+fn copy_link(mount: Fd, root: Fd, target: &CStr) -> Step {
+    let (parent, name) = resolve::parent(root, target)?;
+    let mut wanted = [0; 4096];
+    let wanted = resolve::read_link(mount, &mut wanted).during(Part::Lookup)?;
+    match sys::symlinkat(wanted, parent, name) {
+        Err(Errno::EXIST) => {
+            let there = resolve::itself(parent, name).during(Part::Lookup)?;
+            match resolve::read_link(there, &mut [0; 4096]) {
+                Ok(says) if says == wanted => Ok(()),
+                _ => Err(Errno::EXIST).during(Part::Kind),
+            }
+        }
+        result => result.during(Part::Create),
+    }
+}
+
+fn attach(mount: Fd, target: Fd, missing: Missing) -> Step {
     match sys::move_mount(mount, target, c"") {
         // The kernel has one answer for many things; this is the one that people run into.
         Err(Errno::INVAL) if is_directory(target)? != (missing == Missing::Directory) => {

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use crate::report::Part;
 use crate::sys::{
     self, CWD, Errno, Fd, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
-    RESOLVE_NO_SYMLINKS, S_IFDIR, S_IFMT, S_IFREG,
+    RESOLVE_NO_SYMLINKS, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG,
 };
 use crate::{During, Failure};
 
@@ -52,6 +52,30 @@ pub fn mount_point(root: Fd, path: &CStr, strict: bool, missing: Missing) -> Res
     };
     not_procfs(found)?;
     Ok(found)
+}
+
+/// As [`mount_point`], where a link in the last place is what is covered.
+pub fn mount_point_itself(root: Fd, path: &CStr, missing: Missing) -> Result<Fd, Failure> {
+    match without_links(root, path, O_NOFOLLOW) {
+        Err(Errno::LOOP | Errno::NOENT) => {}
+        result => return result.during(Part::Lookup),
+    }
+    let (parent, name) = parent(root, path)?;
+    let found = entry(parent, name, missing)?;
+    not_procfs(found)?;
+    Ok(found)
+}
+
+/// Opens what is in a directory by that name, a link too (`O_PATH`).
+pub fn itself(parent: Fd, name: &CStr) -> sys::Result<Fd> {
+    without_links(parent, name, O_NOFOLLOW)
+}
+
+/// What a link says.
+pub fn read_link(link: Fd, buffer: &mut [u8; PATH_MAX]) -> sys::Result<&CStr> {
+    // The last byte stays for the end.
+    let len = sys::readlink(link, &mut buffer[..PATH_MAX - 1])?;
+    CStr::from_bytes_until_nul(&buffer[..=len]).map_err(|_| Errno::INVAL)
 }
 
 fn not_procfs(found: Fd) -> Result<(), Failure> {
@@ -164,11 +188,9 @@ fn walk(root: Fd, path: &CStr, missing: Missing) -> Result<Fd, Failure> {
     Ok(here)
 }
 
-const S_IFLNK: u32 = 0o120_000;
-
 /// Opens one entry of a directory without following it, making it when missing.
 fn entry(parent: Fd, name: &CStr, missing: Missing) -> Result<Fd, Failure> {
-    let open = || without_links(parent, name, O_NOFOLLOW);
+    let open = || itself(parent, name);
     match open() {
         Err(Errno::NOENT) => {}
         result => return result.during(Part::Lookup),

@@ -66,6 +66,7 @@ const OPEN_TREE_CLONE: usize = 1;
 pub const MS_BIND: u64 = 0x1000;
 pub const S_IFMT: u32 = 0o170_000;
 pub const S_IFDIR: u32 = 0o040_000;
+pub const S_IFLNK: u32 = 0o120_000;
 pub const S_IFREG: u32 = 0o100_000;
 pub const S_IFCHR: u32 = 0o020_000;
 pub const MOUNT_ATTR_RDONLY: u64 = 1;

@@ -166,6 +166,8 @@ ops! {
         path: Str,
         /// Whether mounts below come along.
         recursive: bool,
+        /// Whether a symbolic link in the path's last place is followed.
+        follow: bool,
         /// Whether it must be the root of a procfs: it is to cover `/proc`.
         procfs: bool,
     }
@@ -228,6 +230,19 @@ ops! {
         target: Str,
         /// Whether no component of the path may be a symbolic link.
         strict: bool,
+    }
+    /// As [`Op::Attach`], for who cares about symbolic links in the last place of either path.
+    73 AttachLink {
+        /// The detached mount, which may be a link's own.
+        mount: Slot,
+        /// The root file system.
+        root: Slot,
+        /// Path inside the root; made when missing.
+        target: Str,
+        /// Whether a link in the path's last place is followed, not covered itself.
+        follow: bool,
+        /// Whether of a link's mount the link itself is made there; one that says the same may be there.
+        copy: bool,
     }
     /// Binds a host directory at a new name in the working directory, which nobody else can change yet.
     21 BindAt {

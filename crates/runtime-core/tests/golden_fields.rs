@@ -128,6 +128,24 @@ fn cases() -> Vec<(&'static str, Value)> {
             ),
         ),
         (
+            "mounts-with-written-id-maps",
+            and(
+                user(),
+                &mounted(&json!([bind(&[
+                    "bind",
+                    "idmap=uids=0-7-1#5-9-2;gids=@3-4-1"
+                ])])),
+            ),
+        ),
+        (
+            "mounts-of-links",
+            mounted(&json!([
+                bind(&["bind", "src-nofollow"]),
+                bind(&["rbind", "dest-nofollow", "ro"]),
+                bind(&["bind", "copy-symlink"]),
+            ])),
+        ),
+        (
             "mount-with-ids-of-a-joined-namespace",
             and(
                 mounted(&json!([bind(&["bind", "idmap"])])),
@@ -287,6 +305,24 @@ fn refusals() -> Vec<(Value, &'static str)> {
                 "uidMappings": [{ "containerID": 0, "hostID": 7, "size": 1 }] })
             )])),
             "mounts[0]: uidMappings and gidMappings go together; one of them is missing",
+        ),
+        (
+            mounted(&json!([bind(&["bind", "idmap=uids=0-7-1"])])),
+            "mounts[0]: uidMappings and gidMappings go together; one of them is missing",
+        ),
+        (
+            mounted(&json!([bind(&["bind", "idmap=uids=0-7"])])),
+            "mounts[0]: options: idmap: \"uids=0-7\": not three numbers with - between them",
+        ),
+        (
+            mounted(&json!([bind(&["bind", "idmap=uids=@0-7-1;gids=0-1-1"])])),
+            "mounts[0]: options: idmap: \"uids=@0-7-1\": relative to the container, whose user namespace does not map it",
+        ),
+        (
+            mounted(
+                &json!([{ "destination": "/run", "type": "tmpfs", "options": ["dest-nofollow"] }]),
+            ),
+            "mounts[0]: options: src-nofollow, dest-nofollow and copy-symlink are for bind mounts only",
         ),
         (
             mounted(&json!([{ "destination": "/run", "type": "ramfs", "options": ["tmpcopyup"] }])),

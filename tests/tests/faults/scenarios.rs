@@ -104,7 +104,7 @@ impl Step {
 
     /// What its failure is to name.
     pub(crate) fn failure(&self, container: &Container) -> String {
-        let is_mount = ["Attach", "MountFs"].contains(&self.op.as_str());
+        let is_mount = ["Attach", "AttachLink", "MountFs"].contains(&self.op.as_str());
         if is_mount && self.field.starts_with("mounts[") {
             return format!("to rootfs at {}: {}: ", self.target, self.field);
         }
@@ -119,13 +119,15 @@ pub(crate) fn place(steps: &[Step], op: &str) -> usize {
     place.unwrap_or_else(|| panic!("no operation {op}"))
 }
 
-/// A copy of what is covered, new and bound file systems, and a bind of what one of them brought.
+/// A copy of what is covered, new and bound file systems, a bind of what one of them brought, and one
+/// that covers links.
 fn with_mounts(bundle: Bundle, shared: &Path) -> Bundle {
     [
         json!({ "destination": "/etc", "type": "tmpfs", "options": ["tmpcopyup"] }),
         json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" }),
         json!({ "destination": "/mnt", "type": "bind", "source": shared, "options": ["rbind", "ro"] }),
         json!({ "destination": "/home", "type": "bind", "source": "rootfs/tmp", "options": ["ro"] }),
+        json!({ "destination": "/tmp/links", "type": "bind", "source": shared, "options": ["bind", "dest-nofollow"] }),
     ]
     .into_iter()
     .fold(bundle, |bundle, mount| bundle.set("/mounts/-", mount))

@@ -6,7 +6,7 @@ use orlop_init::Op;
 use orlop_init::wire::Slot;
 
 use super::Compiler;
-use super::mount_options::MountOptions;
+use super::mount_options::{Links, MountOptions};
 use super::mounts::clean;
 use crate::error::Result;
 use crate::plan::{Attr, Source, Tree};
@@ -55,19 +55,30 @@ impl Compiler<'_> {
                 0 => libc::MS_PRIVATE,
                 propagation => propagation,
             },
+            follow: !(options.links.source || options.links.copied),
             procfs: target == "/proc",
-            id_map: self.mount_id_map(mount, options.id_map)?,
+            id_map: self.mount_id_map(mount, options)?,
         };
         let slot = match self.mounted_source(&tree) {
             Some(inside) => self.mounted_tree(tree, &inside)?,
             None => self.tree(tree)?,
         };
-        let target = self.build.str(target)?;
-        self.build.push(Op::Attach {
-            mount: slot,
-            root: self.root,
-            target,
-            strict: false,
+        let (root, target) = (self.root, self.build.str(target)?);
+        self.build.push(if options.links == Links::default() {
+            Op::Attach {
+                mount: slot,
+                root,
+                target,
+                strict: false,
+            }
+        } else {
+            Op::AttachLink {
+                mount: slot,
+                root,
+                target,
+                follow: !options.links.destination,
+                copy: options.links.copied,
+            }
         });
         Ok(())
     }
@@ -97,6 +108,7 @@ impl Compiler<'_> {
             root: self.root,
             path,
             recursive: tree.recursive,
+            follow: tree.follow,
             procfs: tree.procfs,
         });
         if self.init_opens_mounts {
@@ -128,7 +140,7 @@ impl Compiler<'_> {
             to,
             path,
             recursive: tree.recursive,
-            follow: true,
+            follow: tree.follow,
             procfs: tree.procfs,
         });
         self.tree_attributes(to, &tree);

@@ -10,7 +10,7 @@ use super::mount_options::{IdMapDepth, MountOptions};
 use crate::error::Result;
 use crate::idmap;
 use crate::plan::{IdMaps, MountIdMap, MountIds};
-use crate::spec::Mount;
+use crate::spec::{IdMapping, Mount};
 
 impl Compiler<'_> {
     /// config.md, mounts: own mappings come before the container's; with neither there is nothing
@@ -18,8 +18,9 @@ impl Compiler<'_> {
     pub(super) fn mount_id_map(
         &mut self,
         mount: &Mount,
-        depth: Option<IdMapDepth>,
+        options: &MountOptions,
     ) -> Result<Option<MountIdMap>> {
+        let depth = options.id_map;
         let own = !(mount.uid_mappings.is_empty() && mount.gid_mappings.is_empty());
         if depth.is_none() && !own {
             return Ok(None);
@@ -30,7 +31,9 @@ impl Compiler<'_> {
                 .error("an id map of a mount takes a caller with CAP_SYS_ADMIN"));
         }
         let ids = if own {
-            self.own_ids(mount)?
+            self.checked_ids(mount.uid_mappings.clone(), mount.gid_mappings.clone())?
+        } else if let Some(text) = &options.id_map_text {
+            self.written_ids(text)?
         } else {
             self.container_ids()?
         };
@@ -38,17 +41,35 @@ impl Compiler<'_> {
         Ok(Some(MountIdMap { ids, recursive }))
     }
 
-    fn own_ids(&mut self, mount: &Mount) -> Result<MountIds> {
-        if mount.uid_mappings.is_empty() || mount.gid_mappings.is_empty() {
+    fn checked_ids(&self, uids: Vec<IdMapping>, gids: Vec<IdMapping>) -> Result<MountIds> {
+        if uids.is_empty() || gids.is_empty() {
             return Err(self
                 .build
                 .error("uidMappings and gidMappings go together; one of them is missing"));
         }
-        let (uids, gids) = (mount.uid_mappings.clone(), mount.gid_mappings.clone());
         let field = self.build.field();
         idmap::validate(&format!("{field}.uidMappings"), &uids)?;
         idmap::validate(&format!("{field}.gidMappings"), &gids)?;
         Ok(MountIds::Maps(IdMaps { uids, gids }))
+    }
+
+    /// crun's `idmap=uids=0-1000-10#10-2000-1;gids=@0-1-1`: of the file system, of the host, how many.
+    /// With `@` the second one is the container's.
+    fn written_ids(&self, text: &str) -> Result<MountIds> {
+        let (mut uids, mut gids) = (Vec::new(), Vec::new());
+        for part in text.split(';') {
+            let parsed = match part.split_once('=') {
+                Some(("uids", maps)) => {
+                    written_map(maps, &self.linux.uid_mappings).map(|map| uids = map)
+                }
+                Some(("gids", maps)) => {
+                    written_map(maps, &self.linux.gid_mappings).map(|map| gids = map)
+                }
+                _ => Err("not uids= or gids="),
+            };
+            parsed.map_err(|why| self.build.error(format!("options: idmap: {part:?}: {why}")))?;
+        }
+        self.checked_ids(uids, gids)
     }
 
     fn container_ids(&self) -> Result<MountIds> {
@@ -118,5 +139,79 @@ impl Compiler<'_> {
         };
         self.build.push(op);
         self.finish_mount(options, target)
+    }
+}
+
+/// Triplets `FIRST-HOST-COUNT`, with `#` between them.
+fn written_map(text: &str, container: &[IdMapping]) -> Result<Vec<IdMapping>, &'static str> {
+    let triplets = text.split('#').filter(|triplet| !triplet.is_empty());
+    triplets
+        .map(|triplet| written_line(triplet, container))
+        .collect()
+}
+
+fn written_line(triplet: &str, container: &[IdMapping]) -> Result<IdMapping, &'static str> {
+    let (is_relative, numbers) = match triplet.strip_prefix('@') {
+        Some(numbers) => (true, numbers),
+        None => (false, triplet),
+    };
+    let number = |text: &str| text.parse().ok();
+    let mut parts = numbers.split('-').map(number);
+    let (Some(Some(first)), Some(Some(host)), Some(Some(size)), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err("not three numbers with - between them");
+    };
+    let mut line = IdMapping {
+        container_id: first,
+        host_id: host,
+        size,
+    };
+    if is_relative {
+        let holds = |map: &&IdMapping| {
+            (map.container_id..map.container_id.saturating_add(map.size)).contains(&first)
+        };
+        let Some(map) = container.iter().find(holds) else {
+            return Err("relative to the container, whose user namespace does not map it");
+        };
+        let host = i64::from(host) + i64::from(map.host_id) - i64::from(map.container_id);
+        line.host_id = u32::try_from(host).map_err(|_| "relative to before the first id")?;
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(container_id: u32, host_id: u32, size: u32) -> IdMapping {
+        IdMapping {
+            container_id,
+            host_id,
+            size,
+        }
+    }
+
+    #[test]
+    fn id_maps_as_crun_writes_them() {
+        let container = [line(0, 0, 1), line(1, 2, 1000)];
+        for (text, wanted) in [
+            ("0-1-10#10-11-10", vec![line(0, 1, 10), line(10, 11, 10)]),
+            // The example of crun(1).
+            ("@1-3-10", vec![line(1, 4, 10)]),
+            ("#0-0-1#@0-5-2", vec![line(0, 0, 1), line(0, 5, 2)]),
+        ] {
+            assert_eq!(written_map(text, &container), Ok(wanted), "{text}");
+        }
+        for wrong in [
+            "1-2",
+            "1-2-3-4",
+            "a-b-c",
+            "1--2-3",
+            "4294967296-0-1",
+            "@5000-0-1",
+        ] {
+            assert!(written_map(wrong, &container).is_err(), "{wrong}");
+        }
     }
 }

@@ -28,8 +28,21 @@ pub(super) struct MountOptions {
     pub copy_up: bool,
     /// Whether what is mounted there already is changed, in place of a new mount.
     pub remount: bool,
-    /// Options that are known, but not honoured.
-    pub unsupported: Option<&'static str>,
+    /// The id map of `idmap=`, as it is written.
+    pub id_map_text: Option<String>,
+    /// What is done with symbolic links in the last place of source and destination.
+    pub links: Links,
+}
+
+/// Symbolic links in the last place of a bind mount's paths, as crun has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Links {
+    /// A link at the source is mounted itself (`src-nofollow`).
+    pub source: bool,
+    /// A link at the destination is covered itself (`dest-nofollow`).
+    pub destination: bool,
+    /// A link at the source is made at the destination, not mounted (`copy-symlink`).
+    pub copied: bool,
 }
 
 /// How far an id map reaches.
@@ -109,11 +122,16 @@ const PROPAGATION: [(&str, u64); 4] = [
     ("unbindable", libc::MS_UNBINDABLE),
 ];
 
-/// Options of other runtimes, which a file system would not understand.
-const UNSUPPORTED: [&str; 3] = ["copy-symlink", "src-nofollow", "dest-nofollow"];
-
 /// Options about how to mount; `idmap` and `ridmap` have a place of their own in features-linux.md.
-const WAYS: [&str; 4] = ["bind", "rbind", "remount", "tmpcopyup"];
+const WAYS: [&str; 7] = [
+    "bind",
+    "copy-symlink",
+    "dest-nofollow",
+    "rbind",
+    "remount",
+    "src-nofollow",
+    "tmpcopyup",
+];
 
 /// Options without effect: the defaults, and what kernels have dropped.
 const IGNORED: [&str; 5] = ["defaults", "mand", "nomand", "silent", "loud"];
@@ -156,8 +174,9 @@ impl MountOptions {
         if IGNORED.contains(&option) {
             return true;
         }
-        if let Some(name) = UNSUPPORTED.iter().find(|name| **name == option) {
-            self.unsupported = Some(name);
+        if let Some(map) = option.strip_prefix("idmap=") {
+            self.id_map = Some(IdMapDepth::One);
+            self.id_map_text = Some(map.to_owned()).filter(|map| !map.is_empty());
             return true;
         }
         match option {
@@ -165,6 +184,9 @@ impl MountOptions {
             "idmap" => self.id_map = Some(IdMapDepth::One),
             "ridmap" => self.id_map = Some(IdMapDepth::Tree),
             "tmpcopyup" => self.copy_up = true,
+            "src-nofollow" => self.links.source = true,
+            "dest-nofollow" => self.links.destination = true,
+            "copy-symlink" => self.links.copied = true,
             "remount" => self.remount = true,
             "rbind" => {
                 self.bind = true;
@@ -341,18 +363,13 @@ mod tests {
             parse(&["mode=755", "nosuid", "size=64k"]).data,
             ["mode=755", "size=64k"]
         );
-        let foreign = parse(&["copy-symlink"]);
-        assert_eq!(foreign.unsupported, Some("copy-symlink"));
     }
 
     #[test]
     fn every_advertised_option_is_understood() {
         for name in all() {
             let options = parse(&[&name]);
-            assert!(
-                options.data.is_empty() && options.unsupported.is_none(),
-                "{name}"
-            );
+            assert!(options.data.is_empty(), "{name}");
         }
     }
 

@@ -7,7 +7,7 @@ use orlop_init::Op;
 use orlop_init::wire::Slot;
 
 use super::Compiler;
-use super::mount_options::MountOptions;
+use super::mount_options::{Links, MountOptions};
 use super::resources;
 use crate::error::Result;
 use crate::plan::{Attr, Tree};
@@ -65,11 +65,6 @@ impl Compiler<'_> {
                 .error("destination: the root itself can't be covered"));
         }
         let options = MountOptions::parse(&mount.options);
-        if let Some(option) = options.unsupported {
-            return Err(self
-                .build
-                .error(format!("options: {option:?} is not supported yet")));
-        }
         // Whoever unmounts it would unmount what is mounted on the host where it is from.
         if options.propagation == libc::MS_SHARED && !self.has_mount_namespace() {
             return Err(self.build.error(
@@ -77,10 +72,16 @@ impl Compiler<'_> {
             ));
         }
         let kind = mount.kind.as_deref().unwrap_or_default();
+        let binds = options.bind || kind == "bind";
+        if options.links != Links::default() && (options.remount || !binds) {
+            return Err(self.build.error(
+                "options: src-nofollow, dest-nofollow and copy-symlink are for bind mounts only",
+            ));
+        }
         if options.remount {
             return self.remount(mount, &options, &target);
         }
-        if options.bind || kind == "bind" {
+        if binds {
             return self.bind(mount, &options, &target);
         }
         self.has_no_id_map(mount, &options)?;
@@ -304,6 +305,7 @@ impl Compiler<'_> {
             recursive_attr,
             propagation: libc::MS_PRIVATE,
             guarded: false,
+            follow: true,
             procfs: false,
             id_map: None,
         })?;

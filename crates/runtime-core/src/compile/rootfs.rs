@@ -282,6 +282,7 @@ impl Compiler<'_> {
                 recursive_attr: Attr::default(),
                 propagation: libc::MS_PRIVATE,
                 guarded: false,
+                follow: true,
                 procfs: false,
                 id_map: None,
             })?;

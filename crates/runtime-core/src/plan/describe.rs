@@ -20,7 +20,7 @@ impl Plan {
             Op::MountFs { target, fstype, .. } => {
                 format!("mount {} at {}", text(fstype), text(target))
             }
-            Op::Attach { mount, target, .. } => {
+            Op::Attach { mount, target, .. } | Op::AttachLink { mount, target, .. } => {
                 format!("mount {} at {}", self.describe_slot(mount), text(target))
             }
             Op::BindAt { path, .. } => format!("bind {} into the container", text(path)),
@@ -170,7 +170,7 @@ impl Plan {
             .or_else(|| self.setting(&step.op, record));
         if let Some(field) = &step.field {
             let operation = match step.op {
-                Op::Attach { .. } => None,
+                Op::Attach { .. } | Op::AttachLink { .. } => None,
                 Op::MountFs { fstype, data, .. } => {
                     let label = mount_label(self.str(data));
                     Some(format!("mount {}{label}", self.str(fstype)))
@@ -220,7 +220,10 @@ impl Plan {
             (Part::Owner, _) => format!("set the owner: {why}"),
             (Part::Attach, _) => format!("attach: {why}"),
             (Part::Kind, Op::Cwd { .. }) => "it lies outside the container's root".to_owned(),
-            (Part::Kind, Op::MountFs { .. } | Op::Attach { .. }) => {
+            (Part::Kind, Op::AttachLink { copy: true, .. }) => {
+                format!("another link, or something else, is there already: {why}")
+            }
+            (Part::Kind, Op::MountFs { .. } | Op::Attach { .. } | Op::AttachLink { .. }) => {
                 format!("the mount point is not allowed there: {why}")
             }
             (Part::Kind, Op::OpenTree { .. } | Op::CloneInside { .. }) => {

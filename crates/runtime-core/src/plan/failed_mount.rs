@@ -63,7 +63,9 @@ impl Plan {
             Op::MountFs { source, target, .. } => {
                 Some((self.str(source).to_owned(), self.str(target)))
             }
-            Op::Attach { mount, target, .. } => Some((self.describe_slot(mount), self.str(target))),
+            Op::Attach { mount, target, .. } | Op::AttachLink { mount, target, .. } => {
+                Some((self.describe_slot(mount), self.str(target)))
+            }
             _ => None,
         })?;
         let why = why.to_lowercase();

@@ -63,7 +63,7 @@ pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static
         (Op::Pivot { .. }, libc::EINVAL) => {
             Some("the host's root may be a ramfs, which can't be pivoted from; use --no-pivot")
         }
-        (Op::Attach { .. }, libc::ENOTDIR) => Some(
+        (Op::Attach { .. } | Op::AttachLink { .. }, libc::ENOTDIR) => Some(
             "a directory can't be mounted onto a file, nor a file onto a directory: check the source on the host and the destination in the image",
         ),
         // Of a user namespace the host's settings tell more.

@@ -176,6 +176,8 @@ pub(crate) struct Tree {
     pub guarded: bool,
     pub recursive_attr: Attr,
     pub propagation: u64,
+    /// Whether a symbolic link in the path's last place is followed.
+    pub follow: bool,
     /// Whether the source must be the root of a procfs: it is to cover `/proc`.
     pub procfs: bool,
     pub id_map: Option<MountIdMap>,

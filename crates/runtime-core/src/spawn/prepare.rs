@@ -145,13 +145,12 @@ pub(super) fn private_clone(
 }
 
 fn bind_tree(tree: &Tree, users: &mut UserNamespaces) -> Result<OwnedFd> {
-    let source = openat(
-        CWD,
-        &tree.path,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .context(|| "open the source".to_owned())?;
+    let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+    if !tree.follow {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let source =
+        openat(CWD, &tree.path, flags, Mode::empty()).context(|| "open the source".to_owned())?;
     if tree.procfs {
         must_be_procfs(source.as_fd(), &tree.path)?;
     }
