@@ -151,6 +151,48 @@ fn rt_16_files_on_files_of_proc_are_refused() {
     fixture.assert_clean();
 }
 
+/// Mounts that care about links themselves, on `/proc` and through links to it.
+#[test]
+fn rt_16_links_lead_no_mount_to_proc() {
+    let fixture = security::fixture(test_name!());
+    let host = fixture.file("host");
+    fs::create_dir(&host).unwrap();
+    fs::write(host.join("file"), "of the host\n").unwrap();
+    symlink("/etc", host.join("link")).unwrap();
+    let mut allowed = Vec::new();
+    for destination in [
+        "/proc/version",
+        "/proc/made",
+        "/tolink/version",
+        "/tolink/made",
+        "/tolink/self",
+    ] {
+        for (source, option) in [
+            ("file", "dest-nofollow"),
+            ("link", "src-nofollow"),
+            ("link", "copy-symlink"),
+        ] {
+            let options = ["bind", option];
+            let source = host.join(source);
+            let bundle = mount(
+                fixture.bundle(),
+                "bind",
+                source.to_str().unwrap(),
+                destination,
+                &options,
+            );
+            symlink("/proc", bundle.rootfs().join("tolink")).unwrap();
+            allowed.extend(refusal(
+                &fixture,
+                bundle,
+                &format!("{option} at {destination}"),
+            ));
+        }
+    }
+    assert_safe!(allowed.is_empty(), "mounted: {allowed:#?}");
+    fixture.assert_clean();
+}
+
 /// The other order: what is mounted first, on `/proc` itself, is no procfs. Seen red on crun 1.8.1.
 #[test]
 fn rt_16_something_else_in_place_of_proc_is_refused() {
