@@ -71,6 +71,63 @@ fn a_container_may_do_without_a_cgroup() {
 }
 
 #[test]
+fn a_bundle_may_have_several_configurations() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle().args(&["echo", "other"]).written();
+    fs::rename(bundle.config_path(), bundle.path().join("other.json")).unwrap();
+    let container = fixture.container(&bundle);
+    let output = container
+        .call_with("run", &["--config", "other.json"])
+        .run();
+    assert_eq!(output.ok().stdout, "other\n");
+    let elsewhere = fixture.file("elsewhere.json");
+    fs::rename(bundle.path().join("other.json"), &elsewhere).unwrap();
+    let option = ["-f", elsewhere.to_str().unwrap()];
+    container.call_with("create", &option).run().ok();
+    assert_eq!(container.status(), "created");
+    container.delete_force().ok();
+    let output = container.call_with("create", &["-f", "missing.json"]).run();
+    output.fails_naming(&["missing.json"]);
+    fixture.assert_clean();
+}
+
+#[test]
+fn a_log_may_leave_warnings_out() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture.bundle().args(&["true"]).set("/future", json!(1));
+    let container = fixture.container(&bundle.written());
+    let said = |level: &str| {
+        let log = fixture.file(level);
+        let call = container.call("run").global("--log-level").global(level);
+        let scheme = format!("file:{}", log.display());
+        call.global("--log").global(scheme).run().ok();
+        fs::read_to_string(log).unwrap()
+    };
+    assert_eq!(said("error"), "");
+    let warnings = said("warning");
+    assert!(
+        warnings.contains("unknown property") && !warnings.contains("level=debug"),
+        "{warnings}"
+    );
+    assert!(said("debug").contains("level=debug"));
+    for (option, value, text) in [
+        (
+            "--log-level",
+            "loud",
+            "invalid value \"loud\" for --log-level: error, warning, debug",
+        ),
+        ("--log", "journald:x", "journald: is not supported"),
+        ("--log", "syslog:x", "syslog: is not supported"),
+    ] {
+        let call = fixture.runtime().command("list");
+        let output = call.global(option).global(value).run();
+        assert_eq!(output.code(), 1, "{output}");
+        output.says(text);
+    }
+    fixture.assert_clean();
+}
+
+#[test]
 fn annotations_say_where_hooks_write() {
     let fixture = Fixture::new(test_name!());
     let (out, err) = (fixture.file("out"), fixture.file("err"));

@@ -7,7 +7,7 @@ use orlop::CgroupPolicy;
 
 use crate::cli::Matches;
 use crate::failure::Failure;
-use crate::log::{Format, Log};
+use crate::log::{Format, Level, Log};
 
 /// Where state is kept without `--root`, below `/run` or `$XDG_RUNTIME_DIR`.
 const STATE_DIRECTORY: &str = "orlop";
@@ -89,11 +89,36 @@ pub(crate) fn open_log(globals: &Matches) -> Result<Log, Failure> {
         Some("json") => Format::Json,
         Some(other) => return Err(Failure::new(format!("invalid log-format: {other}"))),
     };
-    let path = globals.path("log");
-    Log::open(path.as_deref(), format, globals.is_set("debug")).map_err(|error| {
+    let level = match globals.text("log-level") {
+        _ if globals.is_set("debug") => Level::Debug,
+        None => Level::Warning,
+        Some(name) => Level::named(&name).ok_or_else(|| {
+            let names = Level::NAMES.join(", ");
+            Failure::new(format!("invalid value {name:?} for --log-level: {names}"))
+        })?,
+    };
+    let path = globals.path("log").map(log_file).transpose()?;
+    Log::open(path.as_deref(), format, level).map_err(|error| {
         let path = path.unwrap_or_default();
         Failure::io(format_args!("open log file {}", path.display()), error)
     })
+}
+
+/// The file that `--log` means. crun takes other places than files, too, and tells them by a scheme.
+fn log_file(path: PathBuf) -> Result<PathBuf, Failure> {
+    let Some(text) = path.to_str() else {
+        return Ok(path);
+    };
+    if let Some(other) = ["journald:", "syslog:"]
+        .iter()
+        .find(|scheme| text.starts_with(**scheme))
+    {
+        return Err(Failure::new(format!(
+            "--log {text}: {other} is not supported; name a file, or leave --log out and take standard error"
+        )));
+    }
+    let file = text.strip_prefix("file:").map(PathBuf::from);
+    Ok(file.unwrap_or(path))
 }
 
 fn default_root() -> PathBuf {

@@ -21,12 +21,38 @@ pub(crate) enum Format {
     Json,
 }
 
+/// What is recorded: this, and what is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// Why the program fails.
+    Error,
+    /// What is not as it should be.
+    Warning,
+    /// What is being done.
+    Debug,
+}
+
+impl Level {
+    /// What `--log-level` may say, the least first.
+    pub(crate) const NAMES: [&str; 3] = ["error", "warning", "debug"];
+
+    /// The level of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "error" => Some(Self::Error),
+            "warning" => Some(Self::Warning),
+            "debug" => Some(Self::Debug),
+            _ => None,
+        }
+    }
+}
+
 /// Where records go.
 #[derive(Debug)]
 pub(crate) struct Log {
     file: Option<File>,
     format: Format,
-    debug: bool,
+    level: Level,
 }
 
 #[derive(Serialize)]
@@ -42,12 +68,12 @@ impl Log {
         Self {
             file: None,
             format: Format::Text,
-            debug: false,
+            level: Level::Warning,
         }
     }
 
     /// Opens the log.
-    pub(crate) fn open(path: Option<&Path>, format: Format, debug: bool) -> io::Result<Self> {
+    pub(crate) fn open(path: Option<&Path>, format: Format, level: Level) -> io::Result<Self> {
         let file = path.map(|path| {
             // Synchronous, so that the last words are there even when the machine goes down next.
             let mut options = OpenOptions::new();
@@ -68,20 +94,22 @@ impl Log {
         Ok(Self {
             file: file.transpose()?,
             format,
-            debug,
+            level,
         })
     }
 
     /// Records what is being done, where that is asked for.
     pub(crate) fn debug(&self, message: impl FnOnce() -> String) {
-        if self.debug {
+        if self.level >= Level::Debug {
             self.record("debug", &message());
         }
     }
 
     /// Records something that is not as it should be, and yet no failure.
     pub(crate) fn warn(&self, message: &str) {
-        self.record("warning", message);
+        if self.level >= Level::Warning {
+            self.record("warning", message);
+        }
     }
 
     /// Records why the program fails, and says it on standard error too if that is another place.
@@ -155,7 +183,7 @@ mod tests {
         let log = Log {
             file: None,
             format: Format::Json,
-            debug: false,
+            level: Level::Warning,
         };
         let line = log.line("error", "a \"b\"\nc");
         let start = r#"{"level":"error","msg":"a \"b\"\nc","time":"2"#;

@@ -36,9 +36,18 @@ impl Bundle {
     /// [`Error::System`] when the directory or its `config.json` can't be read,
     /// [`Error::Config`] when that is not what the specification says.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_configured(path, CONFIG)
+    }
+
+    /// Reads a bundle with another file in `config.json`'s place; it is looked up in the bundle, unless
+    /// its path is absolute.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`].
+    pub fn open_configured(path: impl AsRef<Path>, config: impl AsRef<Path>) -> Result<Self> {
         let path = std::path::absolute(path.as_ref())
             .context(|| format!("find bundle {}", path.as_ref().display()))?;
-        let file = path.join(CONFIG);
+        let file = path.join(config);
         let operation = || format!("open bundle configuration {}", file.display());
         let config = read(&file).context(operation)?;
         if config.len() > MAX_CONFIG {

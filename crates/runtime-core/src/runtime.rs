@@ -45,6 +45,8 @@ pub struct CreateOptions {
     pub id: ContainerId,
     /// The directory with `config.json`.
     pub bundle: PathBuf,
+    /// The file in the place of `config.json`, below the bundle unless absolute.
+    pub config: Option<PathBuf>,
     /// Who takes the terminal's master (`SCM_RIGHTS` on a stream socket); without it the
     /// [`Container`] keeps it.
     pub console_socket: Option<PathBuf>,
@@ -78,6 +80,7 @@ impl CreateOptions {
         Self {
             id,
             bundle: bundle.into(),
+            config: None,
             console_socket: None,
             pidfd_socket: None,
             pid_file: None,
@@ -89,6 +92,19 @@ impl CreateOptions {
             gate: true,
             systemd_cgroup: false,
             cgroup_policy: CgroupPolicy::Require,
+        }
+    }
+}
+
+impl CreateOptions {
+    /// Reads the bundle.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`].
+    pub fn open_bundle(&self) -> Result<Bundle> {
+        match &self.config {
+            Some(config) => Bundle::open_configured(&self.bundle, config),
+            None => Bundle::open(&self.bundle),
         }
     }
 }
@@ -114,7 +130,7 @@ impl Runtime {
     /// bundle, [`Error::Exists`] says that the id is taken, [`Error::Mount`] and [`Error::Step`] what
     /// failed.
     pub fn create(&self, options: CreateOptions) -> Result<Container> {
-        let mut bundle = Bundle::open(&options.bundle)?;
+        let mut bundle = options.open_bundle()?;
         if let Some(process) = &mut bundle.spec.process {
             process.env.extend_from_slice(&options.env);
         }

@@ -15,6 +15,7 @@ pub(crate) use parse::{Help, Matches, Parsed, UsageError, parse};
 
 use crate::context::{CGROUP_MANAGERS, Context};
 use crate::failure::Failure;
+use crate::log::Level;
 
 /// The program's name.
 pub(crate) const PROGRAM: &str = "orlop-runc";
@@ -190,6 +191,11 @@ pub(crate) const GLOBAL_FLAGS: &[Flag] = &[
         "log-format",
         "FORMAT",
         "the log's format: text or json (default: text)",
+    ),
+    Flag::choice(
+        "log-level",
+        &Level::NAMES,
+        "log this and what is worse (default: warning)",
     ),
     Flag::path(
         "root",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use orlop::{Bundle, Container, ContainerId, CreateOptions, Error, Runtime};
+use orlop::{Container, ContainerId, CreateOptions, Error, Runtime};
 
 use super::listen_fds::ListenFds;
 use super::{notify, steps};
@@ -85,7 +85,7 @@ pub(super) const SOCKET_WITHOUT_TERMINAL: &str =
     "cannot use console socket if runc will not detach or allocate tty";
 
 fn has_terminal(options: &CreateOptions) -> Result<bool, Failure> {
-    let bundle = Bundle::open(&options.bundle)?;
+    let bundle = options.open_bundle()?;
     Ok(bundle.spec.process.is_some_and(|process| process.terminal))
 }
 
@@ -96,6 +96,7 @@ pub(super) fn create_options(
 ) -> Result<CreateOptions, Failure> {
     let bundle = matches.path("bundle").unwrap_or_else(|| PathBuf::from("."));
     let mut options = CreateOptions::new(id(matches)?, bundle);
+    options.config = matches.path("config");
     options.console_socket = matches.path("console-socket");
     options.pidfd_socket = matches.path("pidfd-socket");
     options.pid_file = matches.path("pid-file");

@@ -13,6 +13,7 @@ pub(super) const COMMAND: Command = Command {
     description: "Makes a container from a bundle, all but its program: that waits for `start`.",
     flags: &[
         flags::BUNDLE,
+        flags::CONFIG,
         flags::CONSOLE_SOCKET,
         flags::PIDFD_SOCKET,
         flags::PID_FILE,

@@ -8,6 +8,12 @@ pub(super) const BUNDLE: Flag = Flag::path(
     "the bundle's directory (default: the current one)",
 )
 .short('b');
+pub(super) const CONFIG: Flag = Flag::path(
+    "config",
+    "FILE",
+    "the file in the bundle with the configuration (default: config.json)",
+)
+.short('f');
 pub(super) const CONSOLE_SOCKET: Flag = Flag::path(
     "console-socket",
     "SOCKET",

@@ -22,6 +22,7 @@ pub(super) const COMMAND: Command = Command {
                   gets one, too: when it says READY=1, that is passed on, and --detach waits for it.",
     flags: &[
         flags::BUNDLE,
+        flags::CONFIG,
         flags::CONSOLE_SOCKET,
         flags::PIDFD_SOCKET,
         flags::PID_FILE,

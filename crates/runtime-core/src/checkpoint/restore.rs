@@ -12,7 +12,6 @@ use super::protobuf::Message;
 use super::rpc::{self, Kind, Response, option};
 use super::streams::Streams;
 use super::{CONFIG_ANNOTATION, CriuOptions, Directories, mounts};
-use crate::bundle::Bundle;
 use crate::console_socket::ConsoleSocket;
 use crate::container::Container;
 use crate::creation::{self, Cradle, Making, Revived, Sockets};
@@ -77,7 +76,7 @@ impl Runtime {
     /// As [`Runtime::create`]; [`Error::Criu`] says what could not be restored.
     pub fn restore(&self, options: &RestoreOptions) -> Result<Container> {
         let create = &options.create;
-        let bundle = Bundle::open(&create.bundle)?;
+        let bundle = create.open_bundle()?;
         let host = Host::probe_for(&bundle.spec)?;
         let plan = runtime::compile(&bundle, create, &host)?;
         if plan.host_root().is_some() {

@@ -4,7 +4,7 @@ _orlop_runc() {
     local command= i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            --log|--log-format|--root|--cgroup-manager|--rootless) ((i++)) ;;
+            --log|--log-format|--log-level|--root|--cgroup-manager|--rootless) ((i++)) ;;
             -*) ;;
             *) command=${COMP_WORDS[i]}; break ;;
         esac
@@ -12,15 +12,18 @@ _orlop_runc() {
     case $command:$previous in
         :--log) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         :--log-format) COMPREPLY=(); return ;;
+        :--log-level) COMPREPLY=($(compgen -W 'error warning debug' -- "$word")); return ;;
         :--root) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         :--cgroup-manager) COMPREPLY=($(compgen -W 'cgroupfs systemd disabled' -- "$word")); return ;;
         :--rootless) COMPREPLY=($(compgen -W 'true false auto' -- "$word")); return ;;
         create:-b|create:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        create:-f|create:--config) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         create:--console-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         create:--pidfd-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         create:--pid-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         create:--preserve-fds) COMPREPLY=(); return ;;
         run:-b|run:--bundle) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+        run:-f|run:--config) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         run:--console-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         run:--pidfd-socket) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
         run:--pid-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -84,12 +87,12 @@ _orlop_runc() {
         doctor:-f|doctor:--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     esac
     case $command:$word in
-        :-*) COMPREPLY=($(compgen -W '--debug --log --log-format --root --systemd-cgroup --cgroup-manager --rootless -h --help -v --version' -- "$word")) ;;
+        :-*) COMPREPLY=($(compgen -W '--debug --log --log-format --log-level --root --systemd-cgroup --cgroup-manager --rootless -h --help -v --version' -- "$word")) ;;
         :*) COMPREPLY=($(compgen -W 'create start run exec state list ps events kill pause resume update checkpoint restore delete spec plan features doctor completion man' -- "$word")) ;;
-        create:-*) COMPREPLY=($(compgen -W '-b --bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
+        create:-*) COMPREPLY=($(compgen -W '-b --bundle -f --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
         start:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;
         start:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
-        run:-*) COMPREPLY=($(compgen -W '-b --bundle --console-socket --pidfd-socket --pid-file -d --detach --keep --no-subreaper --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
+        run:-*) COMPREPLY=($(compgen -W '-b --bundle -f --config --console-socket --pidfd-socket --pid-file -d --detach --keep --no-subreaper --no-pivot --no-new-keyring --preserve-fds -h --help' -- "$word")) ;;
         exec:-*) COMPREPLY=($(compgen -W '--console-socket --pidfd-socket --cwd -e --env -t --tty -u --user -g --additional-gids -p --process -d --detach --pid-file --process-label --apparmor --no-new-privs -c --cap --preserve-fds --cgroup --ignore-paused -h --help' -- "$word")) ;;
         exec:*) COMPREPLY=($(compgen -W "$(orlop-runc list -q 2>/dev/null)" -- "$word")) ;;
         state:-*) COMPREPLY=($(compgen -W '-h --help' -- "$word")) ;;

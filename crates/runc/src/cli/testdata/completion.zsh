@@ -6,6 +6,7 @@ _orlop_runc() {
         '--debug[log what is done, not only what fails]' \
         '--log[append the log to this file (default\: standard error)]:FILE:_files' \
         '--log-format[the log'\''s format\: text or json (default\: text)]:FORMAT:' \
+        '--log-level[log this and what is worse (default\: warning)]:value:(error warning debug)' \
         '--root[keep the state of containers here, preferably in a tmpfs]:DIR:_files' \
         '--systemd-cgroup[let systemd make the cgroups; cgroupsPath is then slice\:prefix\:name]' \
         '--cgroup-manager[who makes the cgroups; disabled\: containers stay in their caller'\''s (default\: cgroupfs)]:value:(cgroupfs systemd disabled)' \
@@ -47,6 +48,8 @@ _orlop_runc() {
             _arguments \
         '-b[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
         '--bundle[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '-f[the file in the bundle with the configuration (default\: config.json)]:FILE:_files' \
+        '--config[the file in the bundle with the configuration (default\: config.json)]:FILE:_files' \
         '--console-socket[send the terminal'\''s master side to this unix socket]:SOCKET:_files' \
         '--pidfd-socket[send a pidfd of the process to this unix socket]:SOCKET:_files' \
         '--pid-file[write the process'\''s pid, as the caller sees it, to this file]:FILE:_files' \
@@ -65,6 +68,8 @@ _orlop_runc() {
             _arguments \
         '-b[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
         '--bundle[the bundle'\''s directory (default\: the current one)]:DIR:_files' \
+        '-f[the file in the bundle with the configuration (default\: config.json)]:FILE:_files' \
+        '--config[the file in the bundle with the configuration (default\: config.json)]:FILE:_files' \
         '--console-socket[send the terminal'\''s master side to this unix socket]:SOCKET:_files' \
         '--pidfd-socket[send a pidfd of the process to this unix socket]:SOCKET:_files' \
         '--pid-file[write the process'\''s pid, as the caller sees it, to this file]:FILE:_files' \
