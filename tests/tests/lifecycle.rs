@@ -1,6 +1,8 @@
 //! The life of a container through the command line, and that nothing is left of it.
 
+use orlop_tests::view::cgroup_roots;
 use orlop_tests::{Fixture, test_name};
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -106,10 +108,20 @@ fn run_detached_returns_while_the_container_runs() {
 #[test]
 fn run_kept_stays_until_deleted() {
     let fixture = Fixture::new(test_name!());
-    let container = fixture.container(&fixture.bundle().args(&["true"]).written());
+    let own = format!("/{}", fixture.tag());
+    let bundle = fixture.bundle().args(&["true"]);
+    let bundle = bundle.set("/linux/cgroupsPath", json!(own));
+    let container = fixture.container(&bundle.written());
     container.call_with("run", &["--keep"]).run().ok();
     assert_eq!(container.status(), "stopped");
+    // Who keeps it reads the last figures there.
+    let kept = || {
+        let roots = cgroup_roots().expect("find the cgroup hierarchies");
+        roots.iter().any(|root| root.join(fixture.tag()).is_dir())
+    };
+    assert!(kept(), "the cgroup is gone");
     container.delete().ok();
+    assert!(!kept(), "the cgroup is still there");
     fixture.assert_clean();
 }
 

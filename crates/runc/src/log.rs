@@ -157,7 +157,7 @@ impl Log {
 /// A line that begins with this program's name.
 fn by_this_program(message: &str) -> String {
     match message.strip_prefix(PROGRAM) {
-        Some(rest) if rest.starts_with(' ') => format!("{message}\n"),
+        Some(rest) if rest.starts_with([' ', ':']) => format!("{message}\n"),
         _ => format!("{PROGRAM}: {message}\n"),
     }
 }
@@ -202,6 +202,8 @@ mod tests {
             log.line("error", "orlop-runc run failed: it"),
             "orlop-runc run failed: it\n"
         );
+        // As a usage error begins, which other runtimes log so, too.
+        assert_eq!(log.line("error", "orlop-runc: it"), "orlop-runc: it\n");
         assert_eq!(log.line("warning", "it"), "orlop-runc: warning: it\n");
     }
 }

@@ -68,7 +68,7 @@ fn usage_errors_show_help_and_leave_a_record() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).starts_with("Incorrect Usage."));
     let wanted = "orlop-runc: \"create\" requires exactly 1 argument(s)";
-    assert_eq!(stderr(&output), format!("orlop-runc: {wanted}\n"));
+    assert_eq!(stderr(&output), format!("{wanted}\n"));
     let record: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(&log).unwrap()).unwrap();
     assert_eq!(record["msg"], wanted);

@@ -138,6 +138,10 @@ fn cases() -> Vec<(&'static str, Value)> {
             ),
         ),
         (
+            "mount-at-a-relative-path",
+            mounted(&json!([{ "destination": "srv/../data", "type": "bind", "source": "/s" }])),
+        ),
+        (
             "mounts-of-links",
             mounted(&json!([
                 bind(&["bind", "src-nofollow"]),
@@ -305,6 +309,10 @@ fn refusals() -> Vec<(Value, &'static str)> {
                 "uidMappings": [{ "containerID": 0, "hostID": 7, "size": 1 }] })
             )])),
             "mounts[0]: uidMappings and gidMappings go together; one of them is missing",
+        ),
+        (
+            json!({ "linux": { "namespaces": [{ "type": "pid" }, { "type": "pid" }] } }),
+            "linux.namespaces[1]: pid is there twice",
         ),
         (
             mounted(&json!([bind(&["bind", "idmap=uids=0-7-1"])])),

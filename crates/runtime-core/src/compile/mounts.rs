@@ -49,11 +49,18 @@ impl Compiler<'_> {
     }
 
     /// A path in the root; one that was written as the host sees it is, too (runc).
-    fn destination(&self, mount: &Mount) -> Result<PathBuf> {
+    fn destination(&mut self, mount: &Mount) -> Result<PathBuf> {
         if mount.destination.is_empty() {
             return Err(self.build.error("destination: missing"));
         }
         let destination = clean(&mount.destination);
+        if !mount.destination.starts_with('/') {
+            let (field, written) = (self.build.field(), &mount.destination);
+            let meant = destination.display();
+            self.build.warn(format!(
+                "{field}.destination: {written:?} is not absolute; taken as {meant}"
+            ));
+        }
         Ok(self.inside(&destination).unwrap_or(destination))
     }
 

@@ -46,7 +46,7 @@ impl Namespaces {
             if seen & flag != 0 {
                 return Err(Error::invalid(
                     field,
-                    format!("{:?} is there twice", namespace.kind),
+                    format!("{} is there twice", namespace.kind.as_str()),
                 ));
             }
             seen |= flag;
