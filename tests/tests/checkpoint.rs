@@ -511,3 +511,22 @@ fn without_criu_it_says_so() {
     container.delete_force().ok();
     fixture.assert_clean();
 }
+
+/// What a relative search path leads to may be the image's.
+#[test]
+fn rt_35_criu_is_not_taken_from_the_working_directory() {
+    let fixture = Fixture::new(test_name!());
+    let container = fixture.container(&counter(&fixture).written());
+    started(&container);
+    let false_criu = fixture.file("criu");
+    fs::write(&false_criu, "#!/bin/sh\n>called\n").unwrap();
+    fs::set_permissions(&false_criu, fs::Permissions::from_mode(0o755)).unwrap();
+    for path in [".:/nowhere", ":/nowhere", "/nowhere:./", ""] {
+        let call = container.call("checkpoint").env("PATH", path);
+        let output = call.dir(fixture.path()).run();
+        output.fails_naming(&["criu is not installed"]);
+    }
+    assert!(!fixture.file("called").exists());
+    container.delete_force().ok();
+    fixture.assert_clean();
+}

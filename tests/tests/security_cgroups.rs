@@ -178,6 +178,63 @@ fn remove_empty(fixture: &Fixture) {
     }
 }
 
+/// Properties that lift limits, start or stop what is the host's, or move others' processes; and
+/// words that are none.
+#[test]
+fn rt_26_annotations_set_no_property_beyond_the_scope() {
+    let fixture = security::fixture(test_name!());
+    let before = folders();
+    let mut accepted = Vec::new();
+    for (name, value) in [
+        ("MemoryMax", "uint64 18446744073709551615"),
+        ("TasksMax", "uint64 18446744073709551615"),
+        ("CPUQuotaPerSecUSec", "uint64 18446744073709551615"),
+        ("DevicePolicy", "'auto'"),
+        ("DeviceAllow", "[]"),
+        ("BPFProgram", "[]"),
+        ("Slice", "'system.slice'"),
+        ("PIDs", "[uint32 1]"),
+        ("Delegate", "true"),
+        ("DelegateSubgroup", "'x'"),
+        ("Controller", "'org.example'"),
+        ("Conflicts", "['systemd-journald.service']"),
+        ("Requires", "['reboot.target']"),
+        ("Wants", "['reboot.target']"),
+        ("BindsTo", "['reboot.target']"),
+        ("Upholds", "['reboot.target']"),
+        ("OnFailure", "['reboot.target']"),
+        ("OnSuccess", "['reboot.target']"),
+        ("PropagatesStopTo", "['sshd.service']"),
+        ("JoinsNamespaceOf", "['sshd.service']"),
+        ("FailureAction", "'reboot-immediate'"),
+        ("SuccessAction", "'poweroff-immediate'"),
+        ("JobTimeoutAction", "'reboot-immediate'"),
+        ("User", "'root'"),
+        ("", "'x'"),
+        ("KillMode ", "'none'"),
+        ("kill/mode", "'none'"),
+        ("KillMode", "'none"),
+        ("KillMode", "@as ['none'"),
+        ("After", "[[[[[[[[[[[[[[['x']]]]]]]]]]]]]]]"),
+        ("TimeoutStopSec", "-1"),
+        ("TimeoutStopSec", "18446744073709551615"),
+    ] {
+        let key = format!("org.systemd.property.{name}");
+        let bundle = fixture.bundle().set("/annotations", json!({ key: value }));
+        let container = fixture.container(&bundle.written());
+        let output = container.call("create").global("--systemd-cgroup").run();
+        let refused = output.stderr.contains("annotations.org.systemd.property.");
+        if output.status.success() || !refused {
+            accepted.push(name);
+        }
+        container.delete_force();
+        let new: Vec<_> = folders().difference(&before).cloned().collect();
+        assert_safe!(new.is_empty(), "{name}: made {new:?}");
+    }
+    assert_safe!(accepted.is_empty(), "accepted: {accepted:?}");
+    fixture.assert_clean();
+}
+
 /// Seen red on crun 1.8.1, which leaves the option aside.
 #[test]
 fn rt_26_exec_into_a_group_above() {

@@ -51,6 +51,12 @@ impl Property {
             value: Value::U64(micros),
         })
     }
+
+    /// Its name on the bus.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 fn to_micros(seconds: &Value) -> Option<u64> {

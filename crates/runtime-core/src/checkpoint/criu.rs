@@ -1,11 +1,13 @@
 //! A criu process that serves one request: `criu swrk`.
 
+use std::ffi::OsStr;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::fs::Access;
 use rustix::io::retry_on_intr;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
@@ -50,11 +52,13 @@ impl Criu {
             true => Stdio::inherit(),
             false => Stdio::null(),
         };
+        let missing = || failure("criu is not installed, or not in $PATH");
+        let program = std::env::var_os("PATH").and_then(|path| find(&path));
         #[expect(
             clippy::disallowed_methods,
             reason = "criu is found in the caller's PATH, before anything of the container's is entered"
         )]
-        let mut command = Command::new("criu");
+        let mut command = Command::new(program.ok_or_else(missing)?);
         command
             .arg("swrk")
             .arg(theirs.as_raw_fd().to_string())
@@ -65,7 +69,7 @@ impl Criu {
         keep.push(theirs.as_raw_fd());
         sys::keep_open(&mut command, keep);
         let child = command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => failure("criu is not installed, or not in $PATH"),
+            io::ErrorKind::NotFound => missing(),
             _ => Error::system("run criu", error),
         })?;
         Ok(Self {
@@ -159,6 +163,15 @@ fn question(request: &Message) -> Result<Response> {
     let criu = Criu::start(Belongings::default())?;
     let (response, _) = criu.ask(request, |_, _| Ok(()))?;
     Ok(response)
+}
+
+/// criu by the caller's search path, as far as that is absolute: the working directory may be a bundle,
+/// with files of the image's.
+fn find(path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path)
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join("criu"))
+        .find(|program| rustix::fs::access(program, Access::EXEC_OK).is_ok())
 }
 
 /// criu's version, as 31500 for 3.15, which is new enough.

@@ -60,6 +60,37 @@ pub(super) fn unit(
     Ok((path, unit))
 }
 
+/// What an annotation may set, sorted: how the scope ends, is accounted, described and ordered. All
+/// else would lift limits, or reach beyond it: start and stop other units, take in others' processes,
+/// turn the machine off. Annotations often come from who may do none of that.
+#[cfg(feature = "systemd")]
+const PROPERTIES: [&str; 24] = [
+    "After",
+    "Before",
+    "BlockIOAccounting",
+    "CPUAccounting",
+    "CollectMode",
+    "DefaultDependencies",
+    "Description",
+    "Documentation",
+    "FinalKillSignal",
+    "IOAccounting",
+    "IPAccounting",
+    "KillMode",
+    "KillSignal",
+    "MemoryAccounting",
+    "OOMPolicy",
+    "RestartKillSignal",
+    "RuntimeMaxUSec",
+    "RuntimeRandomizedExtraUSec",
+    "SendSIGHUP",
+    "SendSIGKILL",
+    "SurviveFinalKillSignal",
+    "TasksAccounting",
+    "TimeoutStopUSec",
+    "WatchdogSignal",
+];
+
 /// `org.systemd.property.NAME=VALUE`, with values in GVariant's text format.
 #[cfg(feature = "systemd")]
 fn properties(annotations: &BTreeMap<String, String>) -> Result<Vec<crate::unit::Property>> {
@@ -71,8 +102,17 @@ fn properties(annotations: &BTreeMap<String, String>) -> Result<Vec<crate::unit:
         .filter_map(|(key, value)| Some((key, key.strip_prefix(UNIT_PROPERTY)?, value)));
     given
         .map(|(key, name, value)| {
-            orlop_cgroups::systemd::Property::parse(name, value)
-                .map_err(|error| Error::invalid(format!("annotations.{key}"), error.to_string()))
+            let invalid = |message| Error::invalid(format!("annotations.{key}"), message);
+            let property = orlop_cgroups::systemd::Property::parse(name, value)
+                .map_err(|error| invalid(error.to_string()))?;
+            if PROPERTIES.contains(&property.name()) {
+                return Ok(property);
+            }
+            Err(invalid(format!(
+                "no annotation may set this property (limits belong to linux.resources); those that \
+                 may be set are {}",
+                PROPERTIES.join(", ")
+            )))
         })
         .collect()
 }
@@ -124,13 +164,20 @@ mod tests {
         let properties = given("org.systemd.property.TimeoutStopSec", "5").unwrap();
         assert_eq!(properties, [expected]);
         assert!(given("org.example", "5").unwrap().is_empty());
-        let error = given("org.systemd.property.CPUWeight", "many")
+        let error = given("org.systemd.property.KillMode", "many")
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("annotations.org.systemd.property.CPUWeight"),
+            error.contains("annotations.org.systemd.property.KillMode"),
             "{error}"
         );
+        for (name, value) in [("CPUWeight", "uint64 1"), ("Slice", "'x.slice'")] {
+            let key = format!("org.systemd.property.{name}");
+            let error = given(&key, value).unwrap_err().to_string();
+            let wanted = format!("annotations.{key}: no annotation may set this property");
+            assert!(error.starts_with(&wanted), "{error}");
+        }
+        assert!(PROPERTIES.is_sorted());
     }
 
     #[test]
