@@ -14,9 +14,14 @@ docker() {
 }
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     MEMORY=/sys/fs/cgroup/memory.max QUOTA=/sys/fs/cgroup/cpu.max PIDS=/sys/fs/cgroup/pids.max
+    RESERVATION=/sys/fs/cgroup/memory.low
+    # The weights of those shares.
+    SHARES='sed s/^59$/512/;s/^39$/300/ /sys/fs/cgroup/cpu.weight'
 else
     MEMORY=/sys/fs/cgroup/memory/memory.limit_in_bytes QUOTA=/sys/fs/cgroup/cpu/cpu.cfs_quota_us
     PIDS=/sys/fs/cgroup/pids/pids.max
+    RESERVATION=/sys/fs/cgroup/memory/memory.soft_limit_in_bytes
+    SHARES='cat /sys/fs/cgroup/cpu/cpu.shares'
 fi
 "#;
 
@@ -197,7 +202,7 @@ const LIMITS: Section = section(
         "CPUs", "docker run --rm --cpuset-cpus 0 box nproc" => 0, "1";
         "processes", "docker run --rm --pids-limit 20 box cat $PIDS" => 0, "20";
         "too many processes", "docker run --rm --pids-limit 5 box sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait'" => 2, "fork";
-        "weight, reservation", "docker run --rm -c 512 -m 64m --memory-reservation 32m box true" => 0;
+        "weight, reservation", "docker run --rm -c 512 -m 64m --memory-reservation 32m box $SHARES $RESERVATION" => 0, "512\n33554432";
         "ulimits", "docker run --rm --ulimit nofile=100:200 box sh -c 'ulimit -n; ulimit -Hn'" => 0, "100", "200";
         "shared memory", "docker run --rm --shm-size 8m box df -k /dev/shm" => 0, "8192";
         "out-of-memory score", "docker run --rm --oom-score-adj 500 box cat /proc/self/oom_score_adj" => 0, "500";
@@ -210,7 +215,7 @@ const UPDATE: Section = section(
     acts![
         "a container", "docker run -d --name box -m 32m --memory-swap 64m box sleep 300" => 0;
         "memory, CPU, processes", "docker update -m 48m --memory-swap 96m --cpus 0.7 --pids-limit 77 --cpu-shares 300 box" => 0;
-        "as the container sees them", "docker exec box cat $MEMORY $QUOTA $PIDS" => 0, "50331648", "70000", "77";
+        "as the container sees them", "docker exec box cat $MEMORY $QUOTA $PIDS && docker exec box $SHARES" => 0, "50331648", "70000", "77", "\n300\n";
         "stats", "docker stats --no-stream --format '{{.MemUsage}} {{.PIDs}} {{.CPUPerc}}' box" => 0, "/ 48MiB 1 ";
         "top", "docker top box -o pid,args" => 0, "sleep 300";
         "removed", "docker rm -f box" => 0;
@@ -228,7 +233,7 @@ const SECURITY: Section = section(
         "no filter", "docker run --rm --security-opt seccomp=unconfined box grep -w Seccomp /proc/self/status" => 0, "\t0";
         "a filter of one's own", "echo '{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"mkdir\",\"mkdirat\"],\"action\":\"SCMP_ACT_ERRNO\"}]}' >f.json; docker run --rm --security-opt seccomp=f.json box mkdir /x" => 1, "Operation not permitted";
         "masked and read-only /proc", "docker run --rm box sh -c 'wc -c </proc/kcore; echo 1 >/proc/sys/kernel/panic'" => 1, "Read-only";
-        "nothing masked", "docker run --rm --security-opt systempaths=unconfined box true" => 0;
+        "nothing masked", "docker run --rm --security-opt systempaths=unconfined box grep -c ' /proc/' /proc/mounts" => 1, "0";
         "a device", "docker run --rm --device /dev/zero:/dev/nil:r box head -c 3 /dev/nil" => 0;
         "a device not allowed", "docker run --rm --cap-add MKNOD box sh -c 'mknod /tmp/m c 1 1; cat /tmp/m'" => 1, "not permitted";
         "a device rule", "docker run --rm --cap-add MKNOD --device-cgroup-rule 'c 1:5 rwm' box sh -c 'mknod /tmp/z c 1 5; head -c 1 /tmp/z'" => 0;
@@ -241,8 +246,8 @@ const NAMESPACES: Section = section(
     "namespaces",
     acts![
         "the host's processes", "docker run --rm --pid host box ps" => 0, "dockerd";
-        "the host's names", "docker run --rm --uts host box hostname" => 0;
-        "the host's IPC", "docker run --rm --ipc host box true" => 0;
+        "the host's names", "docker run --rm --uts host box readlink /proc/self/ns/uts >a; readlink /proc/self/ns/uts >b; cmp a b" => 0;
+        "the host's IPC", "docker run --rm --ipc host box readlink /proc/self/ns/ipc >a; readlink /proc/self/ns/ipc >b; cmp a b" => 0;
         "a cgroup namespace", "docker run --rm --cgroupns private box cat /proc/self/cgroup" => 0, ":/\n";
         "another container's", "docker run -d --name one --ipc shareable box sleep 300; docker run --rm --pid container:one --network container:one --ipc container:one box ps; docker rm -f one" => 0, "sleep 300";
     ],

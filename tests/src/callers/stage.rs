@@ -74,32 +74,42 @@ impl<'a> Stage<'a> {
     pub fn play(&self, section: &Section) {
         let peer = locate::in_path("runc");
         let mut wrong = Vec::new();
-        for act in section.acts {
+        for (index, act) in section.acts.iter().enumerate() {
             let ours = judge(act, self.run(&self.ours, act.line));
-            let theirs = match (&ours, &peer) {
-                (Ok(()), _) | (_, None) => None,
-                (Err(_), Some(runc)) => {
-                    let _ = self.run(runc, self.clear);
-                    Some(judge(act, self.run(runc, act.line)))
-                }
-            };
+            let mut theirs = None;
             if let Err(why) = &ours {
-                let _ = self.run(&self.ours, self.clear);
-                let same = matches!(theirs, Some(Err(_)));
-                let note = if same {
-                    "and with runc"
-                } else {
-                    "NOT with runc"
+                theirs = peer
+                    .as_ref()
+                    .map(|runc| self.again(runc, section.acts, index));
+                // What follows is to find what it would find after a success.
+                let _ = self.again(&self.ours, section.acts, index);
+                let note = match &theirs {
+                    Some(Err(_)) => "and with runc",
+                    _ => "NOT with runc",
                 };
                 let text = format!("{}: {}: fails {note}: {why}", section.name, act.what);
                 let _ = writeln!(std::io::stderr(), "{text}");
-                if !same {
+                if !matches!(theirs, Some(Err(_))) {
                     wrong.push(text);
                 }
             }
             self.record(section, act, &ours, theirs.as_ref());
         }
         assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    }
+
+    /// An act once more from the section's beginning: most need what those before them have made.
+    fn again(&self, runtime: &Path, acts: &[Act], index: usize) -> Result<(), String> {
+        let _ = self.run(runtime, self.clear);
+        let before = acts[..index].iter().fold(None, |failed, act| {
+            let outcome = judge(act, self.run(runtime, act.line));
+            failed.or_else(|| outcome.err().map(|why| (act.what, why)))
+        });
+        let act = &acts[index];
+        judge(act, self.run(runtime, act.line)).map_err(|why| match before {
+            Some((what, first)) => format!("{why} (before it, \"{what}\": {first})"),
+            None => why,
+        })
     }
 
     fn record(
@@ -134,7 +144,8 @@ impl<'a> Stage<'a> {
 /// Whether it gave what it has to; otherwise what it gave instead, in one line.
 fn judge(act: &Act, output: io::Result<Output>) -> Result<(), String> {
     let output = output.map_err(|error| error.to_string())?;
-    let all = format!("{}{}", output.stdout, output.stderr);
+    // Why it failed comes first: what it printed until then may be long.
+    let all = format!("{}{}", output.stderr, output.stdout);
     let lacking: Vec<&str> = act
         .gives
         .iter()
@@ -145,13 +156,14 @@ fn judge(act: &Act, output: io::Result<Output>) -> Result<(), String> {
         return Ok(());
     }
     let said: String = all.trim().replace('\n', " / ").chars().take(400).collect();
+    let expected = match act.code {
+        code if output.code() == code => String::new(),
+        code => format!(" instead of {code}"),
+    };
     let missing = match lacking.as_slice() {
         [] => String::new(),
         texts => format!(", without {texts:?}"),
     };
-    Err(format!(
-        "exit status {} instead of {}{missing}: {said}",
-        output.code(),
-        act.code
-    ))
+    let code = output.code();
+    Err(format!("exit status {code}{expected}{missing}: {said}"))
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The user of the world's own user database: name and id. It has [`World::SUB_IDS`].
+/// The user of the world's own user database: name and id. It has [`World::SUB_IDS`], and is in the
+/// group of the next id, too.
 pub const USER: (&str, u32) = ("orlop-user", 61_234);
 
 /// Where distributions install programs; what is elsewhere is not theirs.
@@ -28,10 +29,11 @@ chown $3:$3 /run/user/$3
 chmod 700 /run/user/$3
 for name in passwd group subuid subgid; do
     [ -e /etc/$name ] || continue
-    grep -v "^$2:" /etc/$name >$1/$name || :
+    grep -v -e "^$2:" -e "^$2-more:" /etc/$name >$1/$name || :
 done
 echo "$2:x:$3:$3::$1/home:/bin/sh" >>$1/passwd
 echo "$2:x:$3:" >>$1/group
+echo "$2-more:x:$(($3 + 1)):$2" >>$1/group
 echo "$2:$4" >>$1/subuid
 echo "$2:$4" >>$1/subgid
 for name in passwd group subuid subgid; do
