@@ -61,6 +61,14 @@ fn an_apparmor_profile_holds_for_init_and_for_exec() {
     }
     let fixture = Fixture::new(test_name!());
     let profile = Profile::load();
+    let unknown = json!(format!("{}-unknown", profile.name));
+    let bundle = fixture.bundle().set("/process/apparmorProfile", unknown);
+    let refused = fixture.container(&bundle.written()).run();
+    refused.fails_naming(&[
+        &profile.name,
+        "the profile is not loaded",
+        "apparmor_parser",
+    ]);
     let bundle = fixture
         .bundle()
         .script("cat /proc/self/attr/current; cat /secret; sleep 60")

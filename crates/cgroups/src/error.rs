@@ -57,7 +57,11 @@ pub enum Error {
     NoHierarchy,
 
     /// A cgroup of that path exists and has processes in it.
-    #[error("container's cgroup is not empty: {count} process(es) found in {}", path.display())]
+    #[error(
+        "container's cgroup is not empty: {count} process(es) found in {} \
+         (end them, or choose another linux.cgroupsPath)",
+        path.display()
+    )]
     NotEmpty {
         /// The existing cgroup.
         path: PathBuf,
@@ -126,12 +130,14 @@ pub enum Error {
 
     /// systemd cannot be reached, or refuses.
     #[cfg(feature = "systemd")]
-    #[error("systemd: {what}: {source}")]
+    #[error("systemd: {what}: {source}{hint}")]
     Systemd {
         /// What was being done, or the unit.
         what: String,
         /// What systemd, or the system, said.
         source: io::Error,
+        /// What to do about it: empty, or text in brackets.
+        hint: &'static str,
     },
 
     /// The kernel refused the device program of a v2 cgroup.

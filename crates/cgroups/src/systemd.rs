@@ -74,7 +74,8 @@ impl Systemd {
     ///
     /// [`Error::Systemd`] if it cannot be reached.
     pub fn system() -> Result<Self> {
-        Self::connect(&bus::system_sockets(), false)
+        let hint = " (leave --systemd-cgroup away, or start D-Bus)";
+        Self::connect(Bus::connect(&bus::system_sockets(), hint)?, false)
     }
 
     /// Connects to the calling user's manager.
@@ -83,11 +84,12 @@ impl Systemd {
     ///
     /// [`Error::Systemd`] if it cannot be reached.
     pub fn user() -> Result<Self> {
-        Self::connect(&bus::user_sockets(), true)
+        let hint = " (this user has no systemd there: log in, or run loginctl enable-linger, and \
+                    set XDG_RUNTIME_DIR; or leave --systemd-cgroup away)";
+        Self::connect(Bus::connect(&bus::user_sockets(), hint)?, true)
     }
 
-    fn connect(sockets: &[bus::Socket], of_user: bool) -> Result<Self> {
-        let mut bus = Bus::connect(sockets)?;
+    fn connect(mut bus: Bus, of_user: bool) -> Result<Self> {
         let version = manager_property(&mut bus, "Version")?;
         let root = manager_property(&mut bus, "ControlGroup")?;
         Ok(Self {
@@ -222,6 +224,7 @@ impl Systemd {
             other => Err(Error::Systemd {
                 what: format!("{verb} {name}"),
                 source: io::Error::other(format!("the job ended with \"{other}\"")),
+                hint: " (`systemctl status` of it, and the journal, say why)",
             }),
         }
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::error::{Context, Error, Result};
 use crate::spec::Spec;
@@ -49,7 +50,11 @@ impl Bundle {
             .context(|| format!("find bundle {}", path.as_ref().display()))?;
         let file = path.join(config);
         let operation = || format!("open bundle configuration {}", file.display());
-        let config = read(&file).context(operation)?;
+        let absent = "--bundle names the directory that holds it: `orlop-runc spec` writes one";
+        let config = read(&file).map_err(|errno| {
+            let hint = (errno == Errno::NOENT).then_some(absent);
+            Error::system(operation(), errno).hinted(hint)
+        })?;
         if config.len() > MAX_CONFIG {
             let message = format!("{}: larger than {MAX_CONFIG} bytes", file.display());
             return Err(Error::invalid(CONFIG, message));

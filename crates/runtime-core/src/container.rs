@@ -254,7 +254,10 @@ impl Container {
     pub fn exec(&self, options: ExecOptions) -> Result<ExecProcess> {
         match self.status()? {
             Status::Stopped | Status::Creating => {
-                let message = "cannot exec in a stopped container".to_owned();
+                let id = &self.state.id;
+                let message = format!(
+                    "cannot exec in a stopped container: {id} (delete it and create it again)"
+                );
                 return Err(Error::WrongState { message });
             }
             Status::Paused if !options.ignore_paused => {

@@ -18,7 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A configuration file is not what the OCI runtime specification says.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error} (put it right there: `orlop-runc spec` writes one to compare with)", path.display())]
     Config {
         /// The file.
         path: PathBuf,
@@ -46,13 +46,15 @@ pub enum Error {
     #[error(transparent)]
     Mount(#[from] MountError),
     /// The caller's own part failed.
-    #[error("{operation}: {}", words_of(error))]
+    #[error("{operation}: {}{}", words_of(error), InBrackets(*hint))]
     System {
         /// What was tried, and on what.
         operation: String,
         /// The operating system's answer.
         #[source]
         error: io::Error,
+        /// What to do about it, where that is known.
+        hint: Option<&'static str>,
     },
     /// The container's cgroup could not be made, changed or removed.
     #[error(transparent)]
@@ -61,7 +63,11 @@ pub enum Error {
     #[error(transparent)]
     Seccomp(#[from] SeccompError),
     /// A hook could not be run, failed, or took too long.
-    #[error("error running {kind} hook #{index}: {}: {message}", path.display())]
+    #[error(
+        "error running {kind} hook #{index}: {}: {message} \
+         (run it by hand, or take hooks.{kind}[{index}] out of the configuration)",
+        path.display()
+    )]
     Hook {
         /// When it runs: the field's name below `hooks`.
         kind: &'static str,
@@ -73,13 +79,18 @@ pub enum Error {
         message: String,
     },
     /// There is no container with this id.
-    #[error("container does not exist: {0}")]
+    #[error(
+        "container does not exist: {0} \
+         (--root names the directory of its state: each caller, such as containerd, has its own)"
+    )]
     NotFound(ContainerId),
     /// The id is taken.
-    #[error("container with given ID already exists: {0}")]
+    #[error(
+        "container with given ID already exists: {0} (choose another id, or delete that one first)"
+    )]
     Exists(ContainerId),
     /// The operation needs a running container.
-    #[error("container not running: {0}")]
+    #[error("container not running: {0} (once it has stopped, delete it and create it again)")]
     NotRunning(ContainerId),
     /// The operation makes no sense in the container's present state.
     #[error("{message}")]
@@ -96,8 +107,11 @@ pub enum Error {
         message: String,
     },
     /// Its memory limit is too small for the container to be set up.
-    #[error("container init was OOM-killed (memory limit too low?)")]
-    OutOfMemory,
+    #[error("container init was OOM-killed (memory limit too low?){}", HowMuch(*limit))]
+    OutOfMemory {
+        /// The cgroup's limit in bytes, if it has one of its own.
+        limit: Option<u64>,
+    },
     /// The container's first process ended before it was set up.
     #[error("the container's init {how} {}", place(operation.as_deref()))]
     InitDied {
@@ -137,6 +151,21 @@ impl Error {
         Self::System {
             operation: operation.into(),
             error: error.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to do, where the operating system refused.
+    pub(crate) fn hinted(self, advice: Option<&'static str>) -> Self {
+        match self {
+            Self::System {
+                operation, error, ..
+            } => Self::System {
+                operation,
+                error,
+                hint: advice,
+            },
+            other => other,
         }
     }
 }
@@ -154,6 +183,30 @@ fn place(operation: Option<&str>) -> String {
     match operation {
         Some(operation) => format!("at: {operation}"),
         None => "before it was ready".to_owned(),
+    }
+}
+
+/// A hint as it follows what failed.
+struct InBrackets(Option<&'static str>);
+
+impl fmt::Display for InBrackets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |hint| write!(f, " ({hint})"))
+    }
+}
+
+/// What was too little memory.
+struct HowMuch(Option<u64>);
+
+impl fmt::Display for HowMuch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(limit) => write!(
+                f,
+                ": it is {limit} bytes: raise linux.resources.memory.limit"
+            ),
+            None => f.write_str(": raise the limit of the cgroup that the container's is in"),
+        }
     }
 }
 
@@ -202,11 +255,8 @@ impl StepError {
 
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.operation, self.reason)?;
-        if let Some(hint) = self.hint {
-            write!(f, " ({hint})")?;
-        }
-        Ok(())
+        let hint = InBrackets(self.hint);
+        write!(f, "{}: {}{hint}", self.operation, self.reason)
     }
 }
 
@@ -238,14 +288,11 @@ impl fmt::Display for MountError {
             reason,
             ..
         } = self;
+        let hint = InBrackets(self.hint);
         write!(
             f,
-            "error mounting {source:?} to rootfs at {target:?}: {field}: {reason}"
-        )?;
-        if let Some(hint) = self.hint {
-            write!(f, " ({hint})")?;
-        }
-        Ok(())
+            "error mounting {source:?} to rootfs at {target:?}: {field}: {reason}{hint}"
+        )
     }
 }
 

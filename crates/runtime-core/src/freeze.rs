@@ -8,9 +8,6 @@ use crate::container::{Container, LOCK_LIMIT, cgroup_of};
 use crate::error::{Error, Result};
 use crate::state::{State, Status};
 
-/// What runc says, and its callers know, of a `start` that would not come to an end.
-pub(crate) const CANNOT_START: &str = "cannot start a container in the paused state";
-
 const NOT_PAUSED: &str = "container not paused";
 
 impl Container {
@@ -95,10 +92,19 @@ impl Container {
     /// Init at the gate of a frozen container would not answer before it is thawed.
     pub(crate) fn refuse_start_while_paused(&self) -> Result<()> {
         if self.state.paused_early && self.is_frozen()? {
-            let message = CANNOT_START.to_owned();
-            return Err(Error::WrongState { message });
+            return Err(self.not_startable_while_paused());
         }
         Ok(())
+    }
+
+    /// What runc says, and its callers know, of a `start` that would not come to an end.
+    pub(crate) fn not_startable_while_paused(&self) -> Error {
+        let id = &self.state.id;
+        Error::WrongState {
+            message: format!(
+                "cannot start a container in the paused state: {id} (resume it first)"
+            ),
+        }
     }
 
     pub(crate) fn must_have_cgroup(&self, verb: &str) -> Result<()> {

@@ -206,18 +206,15 @@ fn write_file(pid: i32, name: &str, text: &str) -> Result<()> {
         .and_then(|file| retry_on_intr(|| rustix::io::write(&file, text.as_bytes())));
     let hint = |errno: rustix::io::Errno| Settings::now().without_privilege(errno.raw_os_error());
     let hint = written.err().and_then(hint);
-    written.context(|| match hint {
-        None => format!("write {path}"),
-        Some(hint) => format!("write {path} ({hint})"),
-    })?;
-    Ok(())
+    let written = written.context(|| format!("write {path}"));
+    written.map_err(|error| error.hinted(hint)).map(drop)
 }
 
 fn run_helper(pid: i32, kind: &Kind, map: &[IdMapping], own: u32) -> Result<()> {
     let name = kind.helper;
     let Some(path) = find_helper(name) else {
         let message = format!(
-            "mapping ids other than one's own needs {name} (Debian: package uidmap), which is in none of {}",
+            "mapping ids other than one's own needs {name}, which is in none of {} (install it: Debian has it in the package uidmap)",
             HELPER_DIRS.join(", ")
         );
         return Err(Error::WrongState { message });

@@ -1,6 +1,6 @@
 //! What fails on the way to the program for want of memory.
 
-use orlop_cgroups::{Cgroup, MemoryStats};
+use orlop_cgroups::{Bytes, Cgroup, Limit, MemoryStats};
 
 use crate::error::Error;
 
@@ -20,9 +20,18 @@ pub(crate) fn explain(error: Error, cgroup: Option<&Cgroup>) -> Error {
         Error::Step(step) => step.errno == libc::ENOMEM,
         _ => false,
     };
-    if may_be_memory && cgroup.is_some_and(happened) {
-        Error::OutOfMemory
-    } else {
-        error
+    match cgroup {
+        Some(cgroup) if may_be_memory && happened(cgroup) => of(cgroup),
+        _ => error,
     }
+}
+
+/// The error for somebody in the cgroup who lacked memory.
+pub(crate) fn of(cgroup: &Cgroup) -> Error {
+    let stats = cgroup.stats().ok();
+    let limit = match stats.and_then(|stats| stats.memory.memory.limit) {
+        Some(Limit::Value(Bytes(limit))) => Some(limit),
+        _ => None,
+    };
+    Error::OutOfMemory { limit }
 }

@@ -48,7 +48,9 @@ impl Container {
             return Ok(());
         }
         let id = &self.state.id;
-        let message = format!("cannot delete container {id} that is not stopped: {status}");
+        let message = format!(
+            "cannot delete container {id} that is not stopped: {status} (kill it first, or delete it by --force)"
+        );
         Err(Error::WrongState { message })
     }
 

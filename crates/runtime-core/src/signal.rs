@@ -131,7 +131,12 @@ impl FromStr for Signal {
         digits(text)
             .and_then(Self::from_number)
             .or_else(|| Self::from_name(text))
-            .ok_or_else(|| Error::invalid("signal", format!("unknown signal {text:?}")))
+            .ok_or_else(|| {
+                let message = format!(
+                    "unknown signal {text:?} (a name such as TERM or SIGTERM, or a number from 1 to 64: `kill -l` lists them)"
+                );
+                Error::invalid("signal", message)
+            })
     }
 }
 

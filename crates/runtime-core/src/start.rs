@@ -14,7 +14,7 @@ use crate::seccomp_agent::SeccompAgent;
 use crate::signal::Signal;
 use crate::spawn::{self, Started, TakeListener};
 use crate::state::{OciState, Status};
-use crate::{freeze, gate, hooks, out_of_memory};
+use crate::{gate, hooks, out_of_memory};
 
 impl Container {
     /// Lets a created container's program run; returns once it does.
@@ -148,7 +148,7 @@ impl Container {
                 let error = self.compile_again()?.init_error(&record);
                 Err(self.explain(error))
             }
-            Started::Died if self.lacked_memory() => Err(Error::OutOfMemory),
+            Started::Died if self.lacked_memory() => Err(out_of_memory::of(&self.cgroup())),
             Started::Died => Err(self.not_startable()),
         }
     }
@@ -163,15 +163,23 @@ impl Container {
     }
 
     fn not_startable(&self) -> Error {
-        let message = match self.status() {
-            Ok(Status::Stopped) => "cannot start a container that has stopped",
-            Ok(Status::Running) => "cannot start an already running container",
-            Ok(Status::Paused) => freeze::CANNOT_START,
-            _ => "cannot start a container that is not created",
+        let (what, hint) = match self.status() {
+            Ok(Status::Stopped) => (
+                "cannot start a container that has stopped",
+                "delete it and create it again",
+            ),
+            Ok(Status::Running) => (
+                "cannot start an already running container",
+                "`exec` runs a further process in it",
+            ),
+            Ok(Status::Paused) => return self.not_startable_while_paused(),
+            _ => (
+                "cannot start a container that is not created",
+                "create it again",
+            ),
         };
-        Error::WrongState {
-            message: message.to_owned(),
-        }
+        let message = format!("{what}: {} ({hint})", self.state.id);
+        Error::WrongState { message }
     }
 
     /// The Plan that the container was made by, to say what a step of it was.

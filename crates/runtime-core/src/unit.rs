@@ -71,8 +71,8 @@ mod with_systemd {
     use crate::spawn::Holder;
 
     /// What runc says, and its callers know.
-    const NOT_RUNNING: &str =
-        "systemd not running on this host, cannot use systemd cgroups manager";
+    const NOT_RUNNING: &str = "systemd not running on this host, cannot use systemd cgroups manager \
+         (leave --systemd-cgroup away, or start it where systemd runs)";
 
     /// How long systemd may take to see that a scope is empty.
     const FADING: Duration = Duration::from_secs(2);

@@ -284,15 +284,15 @@ fn refusals() -> Vec<(Value, &'static str)> {
         ),
         (
             json!({ "process": { "selinuxLabel": "u:r:t:s0" } }),
-            "process.selinuxLabel: \"u:r:t:s0\" can't be applied: SELinux is not enabled on this host",
+            "process.selinuxLabel: \"u:r:t:s0\" can't be applied: SELinux is not enabled on this host (enable it, or remove the field)",
         ),
         (
             json!({ "linux": { "mountLabel": "u:r:t:s0" } }),
-            "linux.mountLabel: \"u:r:t:s0\" can't be applied: SELinux is not enabled on this host",
+            "linux.mountLabel: \"u:r:t:s0\" can't be applied: SELinux is not enabled on this host (enable it, or remove the field)",
         ),
         (
             json!({ "process": { "apparmorProfile": "p" } }),
-            "process.apparmorProfile: \"p\" can't be applied: AppArmor is not enabled on this host",
+            "process.apparmorProfile: \"p\" can't be applied: AppArmor is not enabled on this host (enable it, or remove the field)",
         ),
         (
             mounted(&json!([bind(&["bind", "idmap"])])),

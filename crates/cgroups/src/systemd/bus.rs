@@ -95,7 +95,7 @@ fn socket_path(addresses: &str) -> Option<PathBuf> {
 
 impl Bus {
     /// Connects to the first socket that is there.
-    pub(super) fn connect(sockets: &[Socket]) -> Result<Self, Error> {
+    pub(super) fn connect(sockets: &[Socket], hint: &'static str) -> Result<Self, Error> {
         let mut first_error = None;
         for socket in sockets {
             match Self::open(socket) {
@@ -105,6 +105,7 @@ impl Bus {
                     first_error.get_or_insert(Error::Systemd {
                         what,
                         source: error,
+                        hint,
                     });
                 }
             }
@@ -112,6 +113,7 @@ impl Bus {
         Err(first_error.unwrap_or_else(|| Error::Systemd {
             what: "connect".into(),
             source: io::Error::from(io::ErrorKind::NotFound),
+            hint,
         }))
     }
 
@@ -301,6 +303,7 @@ impl Reply {
         Error::Systemd {
             what: format!("read an answer of type {:?}", self.0.signature),
             source: io::Error::from(io::ErrorKind::InvalidData),
+            hint: "",
         }
     }
 }
@@ -312,9 +315,15 @@ impl CallError {
     }
 
     pub(super) fn about(self, what: impl ToString) -> Error {
+        let hint = if self.is_named("UnitExists") {
+            " (choose another name by linux.cgroupsPath, or stop that unit by systemctl)"
+        } else {
+            ""
+        };
         Error::Systemd {
             what: what.to_string(),
             source: self.into_io(),
+            hint,
         }
     }
 

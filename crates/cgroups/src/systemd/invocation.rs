@@ -34,6 +34,7 @@ impl FromStr for InvocationId {
         id.ok_or_else(|| Error::Systemd {
             what: format!("invocation id {text:?}"),
             source: io::Error::new(io::ErrorKind::InvalidInput, "it has to be 32 hex digits"),
+            hint: "",
         })
     }
 }

@@ -77,8 +77,8 @@ pub(super) fn remove(context: &Context, container: Container) -> Result<(), Fail
 }
 
 /// What runc says, and its callers know, of a terminal without a holder.
-pub(super) const TERMINAL_WITHOUT_HOLDER: &str =
-    "cannot allocate tty if runc will detach without setting console socket";
+pub(super) const TERMINAL_WITHOUT_HOLDER: &str = "cannot allocate tty if runc will detach without setting console socket \
+     (process.terminal is true: give --console-socket, set it to false, or do not detach)";
 
 /// What runc says, and its callers know, of a holder without a terminal.
 pub(super) const SOCKET_WITHOUT_TERMINAL: &str =

@@ -31,9 +31,10 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
         return probe(context, matches);
     }
     let signal = match matches.argument(1).filter(|signal| !signal.is_empty()) {
-        Some(name) => name
-            .parse()
-            .map_err(|_| Failure::new(format!("unknown signal {name:?}")))?,
+        Some(name) => name.parse().map_err(|error| match error {
+            Error::Invalid { message, .. } => Failure::new(message),
+            other => other.into(),
+        })?,
         None => Signal::TERM,
     };
     let all = matches.is_set("all");

@@ -33,9 +33,14 @@ pub(super) fn rename(error: Error, first_mount: usize) -> Error {
             field: method(&field),
             message,
         },
-        Error::System { operation, error } => Error::System {
+        Error::System {
+            operation,
+            error,
+            hint,
+        } => Error::System {
             operation: method(&operation),
             error,
+            hint,
         },
         Error::Step(mut step) => {
             step.field = step.field.as_deref().map(method);

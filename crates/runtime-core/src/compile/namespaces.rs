@@ -78,7 +78,7 @@ impl Namespaces {
         if self.new & USER == 0 {
             // With a joined user namespace the mappings describe it, for those who read the Spec.
             if mapped && self.joined() & USER == 0 {
-                let message = "id mappings need a user namespace in linux.namespaces";
+                let message = "id mappings need a user namespace in linux.namespaces (add {\"type\": \"user\"} there, or remove them)";
                 return Err(Error::invalid("linux.uidMappings", message));
             }
             return Ok(());

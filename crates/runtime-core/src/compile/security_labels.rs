@@ -33,7 +33,7 @@ pub(super) fn push(
         build.at("process.apparmorProfile");
         if !host.apparmor {
             return Err(build.error(format!(
-                "{profile:?} can't be applied: AppArmor is not enabled on this host"
+                "{profile:?} can't be applied: AppArmor is not enabled on this host (enable it, or remove the field)"
             )));
         }
         push_write(
@@ -80,7 +80,9 @@ fn must_have_selinux(build: &PlanBuilder, host: &Host, label: &str) -> Result<()
     if host.selinux {
         return Ok(());
     }
-    let message = format!("{label:?} can't be applied: SELinux is not enabled on this host");
+    let message = format!(
+        "{label:?} can't be applied: SELinux is not enabled on this host (enable it, or remove the field)"
+    );
     Err(build.error(message))
 }
 

@@ -65,7 +65,7 @@ impl Compiler<'_> {
             _ if IPC_KEYS.contains(&path) || path.starts_with("fs/mqueue/") => (IPC, "IPC"),
             _ if path.starts_with("net/") => (NETWORK, "network"),
             _ => {
-                let message = "belongs to the whole host, not to a namespace; it can't be set here";
+                let message = "belongs to the whole host, not to a namespace; it can't be set here (set it on the host, and remove the field)";
                 return Err(self.build.error(message));
             }
         };

@@ -166,7 +166,7 @@ impl Plan {
             _ => record.value,
         };
         let reason = self.reason(&step.op, record);
-        let hint = super::hints::hint(&step.op, record, self.new_namespaces)
+        let hint = super::hints::hint(&step.op, record, self.new_namespaces, step.field.as_deref())
             .or_else(|| self.setting(&step.op, record));
         if let Some(field) = &step.field {
             let operation = match step.op {

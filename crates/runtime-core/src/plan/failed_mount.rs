@@ -3,7 +3,7 @@
 use orlop_init::Op;
 use orlop_init::wire::{Slot, Value};
 
-use super::{Plan, Source, os_error};
+use super::{Plan, Source, hints, os_error};
 use crate::error::{Error, MountError};
 
 impl Plan {
@@ -20,16 +20,26 @@ impl Plan {
 
     /// The error for a source that the caller could not open, or not give its attributes.
     pub(crate) fn source_error(&self, slot: Slot, error: Error) -> Error {
-        let Error::System { operation, error } = error else {
+        let Error::System {
+            operation,
+            error,
+            hint,
+        } = error
+        else {
             return error;
         };
         let Some(field) = self.field_of(slot) else {
-            return Error::System { operation, error };
+            return Error::System {
+                operation,
+                error,
+                hint,
+            };
         };
         let Some(errno) = error.raw_os_error() else {
             return Error::system(format!("{field}: {operation}"), error);
         };
-        match self.mount_error(field, Some(&operation), &os_error(errno), errno, None) {
+        let hint = hints::of_source(errno);
+        match self.mount_error(field, Some(&operation), &os_error(errno), errno, hint) {
             Some(failed) => failed.into(),
             None => {
                 let operation = match self.source(slot) {

@@ -2,6 +2,9 @@
 
 use orlop_init::{Op, Record};
 
+/// Of a hard limit above the caller's own.
+pub(crate) const RAISED_LIMIT: &str = "raising a hard limit needs CAP_SYS_RESOURCE: lower it in process.rlimits to the caller's own (ulimit -H), or raise that one";
+
 /// Of a clone, or of new namespaces.
 pub(crate) fn of_birth(errno: i32) -> Option<&'static str> {
     match errno {
@@ -22,15 +25,27 @@ pub(crate) fn of_birth(errno: i32) -> Option<&'static str> {
     }
 }
 
-/// Of an operation that failed.
-pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static str> {
+/// Of what is to be mounted.
+pub(super) fn of_source(errno: i32) -> Option<&'static str> {
+    (errno == libc::ENOENT).then_some(
+        "make it on the host first, or put the mount's source right: nothing is made there",
+    )
+}
+
+/// Of an operation that failed, and the field of the specification that asked for it.
+pub(super) fn hint(
+    op: &Op,
+    record: &Record,
+    namespaces: u32,
+    field: Option<&str>,
+) -> Option<&'static str> {
     let new_user = namespaces & libc::CLONE_NEWUSER as u32 != 0;
     match (op, record.value) {
         (Op::MountFs { strict: true, .. }, libc::ELOOP | libc::ENOTDIR) => Some(
             "what is there in the image is a link: proc and sysfs must be mounted on ordinary directory, no link on the way",
         ),
         (Op::MountFs { strict: true, .. }, libc::EPERM) if new_user => Some(
-            "in a user namespace proc needs a PID namespace of its own, sysfs a network namespace of its own, and both a caller that sees all of its own: in a container with masked paths, bind them instead",
+            "in a user namespace proc takes a new PID namespace, sysfs a new network namespace, and both a caller whose own has no masked paths: add the namespace to linux.namespaces, or bind the host's in its place",
         ),
         (Op::SetIds { .. } | Op::Groups { .. }, libc::EINVAL) => {
             Some("no such id is mapped in the container's user namespace")
@@ -53,7 +68,7 @@ pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static
         (Op::TimeNamespace { .. }, libc::ERANGE) => {
             Some("the clock would be before the boot, or too far in the future")
         }
-        (Op::Rlimit { .. }, libc::EPERM) => Some("raising a hard limit needs CAP_SYS_RESOURCE"),
+        (Op::Rlimit { .. }, libc::EPERM) => Some(RAISED_LIMIT),
         (Op::Capabilities { .. }, libc::EPERM) => {
             Some("the caller itself lacks one of these capabilities")
         }
@@ -66,6 +81,7 @@ pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static
         (Op::Attach { .. } | Op::AttachLink { .. }, libc::ENOTDIR) => Some(
             "a directory can't be mounted onto a file, nor a file onto a directory: check the source on the host and the destination in the image",
         ),
+        (Op::WriteProc { .. }, libc::ENOENT) => of_proc_file(field?),
         // Of a user namespace the host's settings tell more.
         (Op::Unshare { flags }, errno) if flags & libc::CLONE_NEWUSER as u32 == 0 => {
             of_birth(errno)
@@ -74,24 +90,37 @@ pub(super) fn hint(op: &Op, record: &Record, namespaces: u32) -> Option<&'static
     }
 }
 
+/// Of what procfs does not know.
+fn of_proc_file(field: &str) -> Option<&'static str> {
+    if field == "process.apparmorProfile" {
+        Some(
+            "the profile is not loaded: load it with apparmor_parser; aa-status lists those that are",
+        )
+    } else if field.starts_with("linux.sysctl") {
+        Some("this kernel lacks the parameter: load the module that has it, or remove the field")
+    } else {
+        None
+    }
+}
+
 /// Of the program: not found, or not executed.
 fn of_program(op: &Op, errno: i32) -> Option<&'static str> {
     match (op, errno) {
         (Op::FindProgram { candidates }, libc::ENOENT) if candidates.count > 1 => Some(
-            "no directory of the PATH in process.env has it, in the container's root file system",
+            "no directory of the PATH in process.env has it in the container's root file system: name it by its path, or install it in the image",
         ),
-        (Op::FindProgram { .. }, libc::ENOENT) => {
-            Some("the path is one in the container's root file system")
-        }
+        (Op::FindProgram { .. }, libc::ENOENT) => Some(
+            "it is looked up in the container's root file system: put process.args right, or install it in the image",
+        ),
         (Op::FindProgram { .. }, libc::EACCES) => Some(
-            "the file may not be executed by this user: no execute permission, a directory, or a file system mounted noexec",
+            "the file may not be executed by this user: chmod +x it in the image; it may also be a directory, or on a file system mounted noexec",
         ),
         (Op::Exec { .. }, libc::ENOENT) => Some(
-            "the file is there; the interpreter that its first line or its ELF header names is not, or the line ends in a carriage return",
+            "the file is there; the interpreter that its first line or its ELF header names is not: install it in the image, or save a script whose lines end in CR LF with LF",
         ),
-        (Op::Exec { .. }, libc::ENOEXEC) => {
-            Some("it is not an executable of this architecture, or a script without #!")
-        }
+        (Op::Exec { .. }, libc::ENOEXEC) => Some(
+            "it is not an executable of this architecture, or a script without #!: use an image for this machine, or begin the script with #!/bin/sh",
+        ),
         _ => None,
     }
 }

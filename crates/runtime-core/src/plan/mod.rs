@@ -24,7 +24,7 @@ use crate::spec;
 
 pub(crate) use build::PlanBuilder;
 pub(crate) use describe::os_error;
-pub(crate) use hints::of_birth;
+pub(crate) use hints::{RAISED_LIMIT, of_birth};
 pub use print::PlanText;
 
 /// What will happen to make a container: the result of compiling a Spec.

@@ -283,7 +283,11 @@ fn action(
 ) -> Result<Action, SeccompError> {
     let kind = ACTIONS.iter().find(|(known, _)| *known == name);
     match (kind, errno) {
-        (None, _) => Err(invalid(path.to_owned(), format!("unknown action {name:?}"))),
+        (None, _) => {
+            let advice = "`orlop-runc features` lists those that there are";
+            let message = format!("unknown action {name:?} ({advice})");
+            Err(invalid(path.to_owned(), message))
+        }
         (Some((_, ActionKind::Numbered(make))), errno) => {
             errno_or_eperm(errno_path, errno).map(make)
         }

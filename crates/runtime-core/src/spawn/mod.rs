@@ -48,7 +48,7 @@ use rustix::process::{Signal, WaitIdStatus, pidfd_send_signal};
 use crate::error::{Context, Error, Result, StepError};
 use crate::idmap;
 use crate::net_devices;
-use crate::plan::{Plan, RaisedLimit};
+use crate::plan::{Plan, RAISED_LIMIT, RaisedLimit};
 use crate::poll::poll_closely;
 use crate::seccomp::Filter;
 use crate::sys::{self, Birth, clone_init};
@@ -151,10 +151,9 @@ fn set_oom_score(pid: i32, score: i32) -> Result<()> {
 /// Init in a user namespace can lower its limits and raise none, so what it needs is raised first.
 fn raise_limit(pid: i32, limit: RaisedLimit) -> Result<()> {
     let RaisedLimit { resource, hard, .. } = limit;
-    sys::raise_hard_limit(pid, resource, hard).context(|| {
-        let name = crate::names::rlimit(resource);
-        format!("raise {name} to {hard}, which takes CAP_SYS_RESOURCE")
-    })
+    let raised = sys::raise_hard_limit(pid, resource, hard)
+        .context(|| format!("raise {} to {hard}", crate::names::rlimit(resource)));
+    raised.map_err(|error| error.hinted(Some(RAISED_LIMIT)))
 }
 
 impl Child {

@@ -95,7 +95,10 @@ pub(crate) fn check_rootfs(path: &Path) -> Result<()> {
 }
 
 fn not_a_rootfs(path: &Path) -> Error {
-    let message = format!("{} is a symbolic link or no directory", path.display());
+    let message = format!(
+        "{} is a symbolic link or no directory (name the directory itself)",
+        path.display()
+    );
     Error::invalid("root.path", format!("invalid rootfs: {message}"))
 }
 
@@ -103,7 +106,11 @@ fn no_rootfs(path: &Path, error: rustix::io::Errno) -> Error {
     let reason = crate::plan::os_error(error.raw_os_error());
     Error::invalid(
         "root.path",
-        format!("invalid rootfs: {}: {reason}", path.display()),
+        format!(
+            "invalid rootfs: {}: {reason} \
+             (unpack the image there, or put the path right)",
+            path.display()
+        ),
     )
 }
 

@@ -140,11 +140,9 @@ impl StateRoot {
 }
 
 fn not_opened(path: &Path, errno: Errno) -> Error {
-    let mut operation = format!("open the state directory {}", path.display());
-    if errno == Errno::ACCESS {
-        operation.push_str(", which is another user's (name your own, or set XDG_RUNTIME_DIR)");
-    }
-    Error::system(operation, errno)
+    let operation = format!("open the state directory {}", path.display());
+    let anothers = "it is another user's: name your own by --root, or set XDG_RUNTIME_DIR";
+    Error::system(operation, errno).hinted((errno == Errno::ACCESS).then_some(anothers))
 }
 
 /// Whether the path is a link that root or this user made: anybody else's could lead anywhere.
