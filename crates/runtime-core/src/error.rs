@@ -155,15 +155,17 @@ impl Error {
         }
     }
 
-    /// Adds what to do, where the operating system refused.
+    /// Adds what to do, where the operating system refused; what was said before stays without it.
     pub(crate) fn hinted(self, advice: Option<&'static str>) -> Self {
         match self {
             Self::System {
-                operation, error, ..
+                operation,
+                error,
+                hint,
             } => Self::System {
                 operation,
                 error,
-                hint: advice,
+                hint: advice.or(hint),
             },
             other => other,
         }

@@ -104,7 +104,8 @@ impl Container {
         let done = allocation
             .make(|| self.processes())
             .and_then(|change| rest(self).inspect_err(|_| change.undo()));
-        if done.is_err() && before.is_empty() {
+        // A group that can't be removed now is `delete`'s to remove.
+        if done.is_err() && before.is_empty() && !allocation.place.path.exists() {
             // Why it failed is what matters.
             let _ = self.save_places(before);
         }

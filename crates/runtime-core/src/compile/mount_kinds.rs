@@ -57,7 +57,7 @@ impl Compiler<'_> {
     /// With `@` the second one is the container's.
     fn written_ids(&self, text: &str) -> Result<MountIds> {
         let (mut uids, mut gids) = (Vec::new(), Vec::new());
-        for part in text.split(';') {
+        for part in text.split(';').filter(|part| !part.is_empty()) {
             let parsed = match part.split_once('=') {
                 Some(("uids", maps)) => {
                     written_map(maps, &self.linux.uid_mappings).map(|map| uids = map)

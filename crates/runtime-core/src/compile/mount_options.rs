@@ -174,10 +174,12 @@ impl MountOptions {
         if IGNORED.contains(&option) {
             return true;
         }
-        if let Some(map) = option.strip_prefix("idmap=") {
-            self.id_map = Some(IdMapDepth::One);
-            self.id_map_text = Some(map.to_owned()).filter(|map| !map.is_empty());
-            return true;
+        for (prefix, depth) in [("idmap=", IdMapDepth::One), ("ridmap=", IdMapDepth::Tree)] {
+            if let Some(map) = option.strip_prefix(prefix) {
+                self.id_map = Some(depth);
+                self.id_map_text = Some(map.to_owned()).filter(|map| !map.is_empty());
+                return true;
+            }
         }
         match option {
             "bind" => self.bind = true,

@@ -36,9 +36,9 @@ impl Plan {
             };
         };
         let Some(errno) = error.raw_os_error() else {
-            return Error::system(format!("{field}: {operation}"), error);
+            return Error::system(format!("{field}: {operation}"), error).hinted(hint);
         };
-        let hint = hints::of_source(errno);
+        let hint = hint.or_else(|| hints::of_source(errno));
         match self.mount_error(field, Some(&operation), &os_error(errno), errno, hint) {
             Some(failed) => failed.into(),
             None => {
@@ -48,7 +48,7 @@ impl Plan {
                     }
                     _ => operation,
                 };
-                Error::system(format!("{field}: {operation}"), error)
+                Error::system(format!("{field}: {operation}"), error).hinted(hint)
             }
         }
     }

@@ -10,6 +10,9 @@ use crate::compile::schemata;
 use crate::error::{Context, Error, Result};
 use crate::spec::IntelRdt;
 
+/// So often the threads outside of a group are looked for: those of one that was moved are born in it.
+const MAX_PASSES: usize = 100;
+
 /// What an update asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Allocation {
@@ -73,7 +76,8 @@ impl Allocation {
         Ok(Some(Self { place, schemata }))
     }
 
-    /// Writes the lines. A group that has to be made for it gets all processes of the container.
+    /// Writes the lines. A group of the container's own gets all of its processes that are not in it:
+    /// an update before may have been killed half-way.
     pub(crate) fn make(&self, processes: impl Fn() -> Result<Vec<u32>>) -> Result<Change> {
         let group = &self.place.path;
         let made = make_directory(group)
@@ -89,7 +93,7 @@ impl Allocation {
             before,
         };
         let done = write_schemata(group, &self.schemata).and_then(|()| {
-            if made {
+            if self.place.own {
                 move_all(&group.join("tasks"), processes)
             } else {
                 Ok(())
@@ -120,23 +124,28 @@ impl Change {
 }
 
 /// Moves every thread: the kernel takes them one by one. Those that are born meanwhile are in their
-/// parent's group, which may be the old one, so it goes on until there is no new one.
+/// parent's group, which may be the old one, so it goes on until there is none outside.
 fn move_all(tasks: &Path, processes: impl Fn() -> Result<Vec<u32>>) -> Result<()> {
-    let mut moved = BTreeSet::new();
-    loop {
-        let mut news = false;
+    for _ in 0..MAX_PASSES {
+        let inside = fs::read_to_string(tasks).context(|| format!("read {}", tasks.display()))?;
+        let inside: BTreeSet<&str> = inside.lines().collect();
+        let mut done = true;
         for process in processes()? {
             for thread in threads(process) {
-                if moved.insert(thread) {
-                    news = true;
-                    move_one(tasks, thread)?;
+                if !inside.contains(&*thread.to_string()) {
+                    done &= !move_one(tasks, thread)?;
                 }
             }
         }
-        if !news {
+        if done {
             return Ok(());
         }
     }
+    let message = format!(
+        "the container starts threads faster than they can be moved to {}: pause it first",
+        tasks.display()
+    );
+    Err(Error::WrongState { message })
 }
 
 /// Of a process that is gone by now, none.
@@ -148,14 +157,17 @@ fn threads(process: u32) -> Vec<u32> {
         .collect()
 }
 
-fn move_one(tasks: &Path, thread: u32) -> Result<()> {
+/// `false` for a thread that is gone by now.
+fn move_one(tasks: &Path, thread: u32) -> Result<bool> {
     let written = OpenOptions::new()
         .append(true)
         .open(tasks)
         .and_then(|mut file| file.write_all(format!("{thread}\n").as_bytes()));
     match written {
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-        written => written.context(|| format!("write {thread} to {}", tasks.display())),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+        written => written
+            .map(|()| true)
+            .context(|| format!("write {thread} to {}", tasks.display())),
     }
 }
 
@@ -192,11 +204,22 @@ mod tests {
         let asked = cache("L3:0=f\n");
         let there = place(group.clone());
         let allocation = Allocation::of(&asked, Some(&there), Some(&tree.0), "id").unwrap();
-        let change = allocation.unwrap().make(|| Ok(vec![1])).unwrap();
+        let own = std::process::id();
+        let all: String = threads(1)
+            .iter()
+            .map(|thread| format!("{thread}\n"))
+            .collect();
+        fs::write(group.join("tasks"), &all).unwrap();
+        let change = allocation.unwrap().make(|| Ok(vec![1, own])).unwrap();
         let lines = || fs::read_to_string(group.join("schemata")).unwrap();
         assert_eq!(lines(), "L3:0=f\n");
         let moved = fs::read_to_string(group.join("tasks")).unwrap();
-        assert_eq!(moved, "", "who is there already is not moved");
+        let added = moved.strip_prefix(&all).unwrap();
+        assert!(added.lines().any(|line| line == own.to_string()), "{moved}");
+        for thread in threads(1) {
+            let thread = thread.to_string();
+            assert!(added.lines().all(|line| line != thread), "moved twice");
+        }
         change.undo();
         assert_eq!(lines(), "    L3:0=ff\n");
     }

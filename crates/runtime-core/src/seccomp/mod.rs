@@ -3,8 +3,8 @@
 //! libseccomp turns the rules into BPF. In front of its program goes a short prelude that answers
 //! `ENOSYS` to calls newer than the profile, so that a C library falls back to an older call instead
 //! of failing on `EPERM`. The whole is then written anew as a search for the range in which the number
-//! lies, a third as long, since the kernel compiles it again for each process. Compiling a profile of the usual size takes milliseconds; a [`Cache`] makes
-//! that the cost of the first container with it.
+//! lies, a third as long, since the kernel compiles it again for each process. Compiling a profile of
+//! the usual size takes milliseconds; a [`Cache`] makes that the cost of the first container with it.
 
 #[cfg(feature = "seccomp")]
 mod bpf;
