@@ -137,6 +137,27 @@ impl Cgroup {
         Ok(making.finish())
     }
 
+    /// v2: makes the controllers available that limits need and systemd does not hand down, having no use
+    /// for them itself. The limit of one that can't be had will say so.
+    #[cfg(feature = "systemd")]
+    pub(crate) fn enable_needed(&self, layout: &Layout, limits: &Limits) -> Result<()> {
+        let Some((hierarchy, member)) = v2_place(layout, self) else {
+            return Ok(());
+        };
+        let present = ControllerSet::parse(&member.read("cgroup.controllers")?);
+        let missing = needed_on_v2(self, limits).without(present);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        hand_down(hierarchy, member, missing, ControllerSet::default())
+    }
+
+    /// Refuses one that somebody uses.
+    #[cfg(feature = "systemd")]
+    pub(crate) fn check_unused(&self) -> Result<()> {
+        self.members().iter().try_for_each(check_unused)
+    }
+
     /// Completes a cgroup that somebody has made in some of the hierarchies.
     #[cfg(feature = "systemd")]
     pub(crate) fn complete_in(layout: &Layout, path: &CgroupPath, limits: &Limits) -> Result<Self> {
@@ -253,20 +274,26 @@ fn check_thawed(member: &Member, mountpoint: &Path) -> Result<()> {
     })
 }
 
+fn v2_place<'a>(layout: &'a Layout, cgroup: &'a Cgroup) -> Option<(&'a Hierarchy, &'a Member)> {
+    let v2 = |hierarchy: &&Hierarchy| hierarchy.version() == Version::V2;
+    layout.hierarchies().iter().find(v2).zip(cgroup.v2_member())
+}
+
+fn needed_on_v2(cgroup: &Cgroup, limits: &Limits) -> ControllerSet {
+    let on_v2 = |one: &Controller| cgroup.version_of(*one) == Some(Version::V2);
+    let needed = limits.requires();
+    let needed = needed.iter().filter(|one| *one != Controller::Devices);
+    needed.filter(on_v2).collect()
+}
+
 /// v2: makes the controllers available in the new cgroup, those that the limits
 /// need and, for the figures on pure v2, the others that there are. Says whether it
 /// relied on how an earlier cgroup was found.
 fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Result<bool> {
-    let v2 = |hierarchy: &&Hierarchy| hierarchy.version() == Version::V2;
-    let Some((hierarchy, member)) = layout.hierarchies().iter().find(v2).zip(cgroup.v2_member())
-    else {
+    let Some((hierarchy, member)) = v2_place(layout, cgroup) else {
         return Ok(false);
     };
-    let needed: ControllerSet = limits
-        .requires()
-        .iter()
-        .filter(|one| *one != Controller::Devices && cgroup.version_of(*one) == Some(Version::V2))
-        .collect();
+    let needed = needed_on_v2(cgroup, limits);
     let pure = layout.mode() == Mode::V2;
     if needed.is_empty() && !pure {
         return Ok(false);
@@ -294,6 +321,17 @@ fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Resu
         }
         return Ok(false);
     }
+    hand_down(hierarchy, member, missing, needed)?;
+    Ok(false)
+}
+
+/// Enables controllers in all cgroups above this one; only a needed one has to be had.
+fn hand_down(
+    hierarchy: &Hierarchy,
+    member: &Member,
+    missing: ControllerSet,
+    needed: ControllerSet,
+) -> Result<()> {
     let mut dir = hierarchy.mountpoint().to_owned();
     let below = member
         .path()
@@ -304,8 +342,7 @@ fn enable_controllers(layout: &Layout, cgroup: &Cgroup, limits: &Limits) -> Resu
         enable_in(&dir, missing, needed)?;
         dir.push(component);
     }
-    check_type(member)?;
-    Ok(false)
+    check_type(member)
 }
 
 /// Below a threaded cgroup nothing but threads can be put into a new one. Such a

@@ -18,6 +18,7 @@ mod names;
 mod properties;
 mod property;
 mod start;
+mod unified;
 mod wire;
 
 use std::io;
@@ -150,10 +151,15 @@ impl Systemd {
     ///
     /// As [`Cgroup::update`]; [`Error::Systemd`] if the manager refuses.
     pub fn update(&mut self, unit: &Unit, limits: &Limits) -> Result<()> {
-        let properties = self.dialect(unit.cgroup.mode()).properties(limits)?;
+        let dialect = self.dialect(unit.cgroup.mode());
+        let mut limits = limits.clone();
+        dialect.wake(&mut limits);
+        // A property stands for a bound that is half there already, too.
+        unit.cgroup.complete(&mut limits)?;
+        let properties = dialect.properties(&limits)?;
         // The kernel knows best what can't be had; the manager takes all properties or none.
         unit.cgroup
-            .update_then(limits, || self.set_properties(&unit.name, &properties))
+            .update_then(&limits, || self.set_properties(&unit.name, &properties))
     }
 
     fn set_properties(&mut self, name: &UnitName, properties: &[(&str, Value)]) -> Result<()> {

@@ -58,7 +58,7 @@ impl Cgroup {
     }
 
     /// Fills in what v2 wants to have in one piece, or counts differently.
-    fn complete(&self, limits: &mut Limits) -> Result<()> {
+    pub(crate) fn complete(&self, limits: &mut Limits) -> Result<()> {
         let on_v2 = |controller| {
             self.member_of(controller)
                 .filter(|member| member.version() == Version::V2)

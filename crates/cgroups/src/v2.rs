@@ -62,7 +62,8 @@ pub(crate) fn cpu(cpu: &CpuLimits) -> Result<Vec<Setting>> {
     ])?;
     let idle = cpu
         .idle
-        .map(|idle| Setting::new(Cpu, "cpu.idle", "cpu.idle", u8::from(idle)));
+        // Older kernels have none that is idle.
+        .map(|idle| Setting::new(Cpu, "cpu.idle", "cpu.idle", u8::from(idle)).or_ignore_if(!idle));
     let weight = cpu
         .shares
         .map(|shares| Setting::new(Cpu, "cpu.shares", "cpu.weight", shares_to_weight(shares)));

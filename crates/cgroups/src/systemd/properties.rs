@@ -10,7 +10,7 @@ use crate::limits::{CpuLimits, Limits};
 use crate::units::{Bytes, Limit, Micros};
 
 /// What systemd takes for "no bound".
-const INFINITY: u64 = u64::MAX;
+pub(super) const INFINITY: u64 = u64::MAX;
 
 /// The highest CPU or node number accepted in a list.
 const MAX_CPU: usize = 8191;
@@ -42,7 +42,10 @@ impl Dialect {
             Version::V1 => self.of_v1(limits),
             Version::V2 => self.of_v2(limits)?,
         };
-        properties.extend(self.quota(&limits.cpu));
+        let CpuLimits { quota, period, .. } = limits.cpu;
+        if let Some(quota) = quota.or(period.map(|_| Limit::Max)) {
+            properties.extend(self.quota(quota, period));
+        }
         properties.extend(limits.pids.map(|limit| {
             // Zero is no bound that systemd knows; the cgroup itself has it.
             let tasks = limit.value().unwrap_or(INFINITY);
@@ -50,6 +53,12 @@ impl Dialect {
         }));
         if let Some(rules) = &limits.devices {
             properties.extend(self.devices(rules));
+        }
+        if self.cgroups == Version::V2 {
+            // As in the cgroup itself, they are written last.
+            let files = self.of_files(&limits.unified);
+            properties.retain(|(name, _)| !files.iter().any(|(other, _)| name == other));
+            properties.extend(files);
         }
         Ok(properties)
     }
@@ -77,12 +86,9 @@ impl Dialect {
         properties.extend(memory.limit.map(|limit| ("MemoryMax", bytes(limit))));
         properties.extend(memory.reservation.map(|limit| ("MemoryLow", bytes(limit))));
         properties.extend(swap.map(|limit| ("MemorySwapMax", bytes(limit))));
-        // 0 means idle, from version 252.
-        let cpu = match (limits.cpu.idle, limits.cpu.shares) {
-            (Some(true), _) if self.systemd >= 252 => Some(0),
-            (_, shares) => shares.map(shares_to_weight),
-        };
-        properties.extend(cpu.map(|weight| ("CPUWeight", Value::U64(weight))));
+        let weight = |shares| ("CPUWeight", Value::U64(shares_to_weight(shares)));
+        let idle = self.idle(limits.cpu.idle == Some(true));
+        properties.extend(idle.or(limits.cpu.shares.map(weight)));
         let io = limits.blkio.weight.map(blkio_weight_to_io_weight);
         properties.extend(io.map(|weight| ("IOWeight", Value::U64(weight))));
         if self.systemd >= 244 {
@@ -98,11 +104,31 @@ impl Dialect {
         Ok(properties)
     }
 
-    fn quota(self, cpu: &CpuLimits) -> Vec<(&'static str, Value)> {
-        let Some(quota) = cpu.quota else {
-            return Vec::new();
-        };
-        let period = cpu.period.unwrap_or(Micros(100_000)).0.max(1);
+    fn knows_idle(self) -> bool {
+        self.cgroups == Version::V2 && self.systemd >= 252
+    }
+
+    /// There is no property for not being idle but a weight.
+    pub(super) fn idle(self, idle: bool) -> Option<(&'static str, Value)> {
+        (idle && self.knows_idle()).then_some(("CPUWeight", Value::U64(0)))
+    }
+
+    /// For a cgroup that may be idle: as systemd has it, a weight ends that. The kernel would refuse it.
+    pub(super) fn wake(self, limits: &mut Limits) {
+        let has = |file| limits.unified.contains_key(file);
+        let weight = limits.cpu.shares.is_some() || has("cpu.weight");
+        let idle = limits.cpu.idle.is_some() || has("cpu.idle");
+        if self.knows_idle() && weight && !idle {
+            limits.cpu.idle = Some(false);
+        }
+    }
+
+    pub(super) fn quota(
+        self,
+        quota: Limit<Micros>,
+        period: Option<Micros>,
+    ) -> Vec<(&'static str, Value)> {
+        let period = period.unwrap_or(Micros(100_000)).0.max(1);
         let per_second = match quota {
             Limit::Max => INFINITY,
             // systemd counts in steps of 1 %; upwards, as the cgroup has the exact value.
@@ -135,7 +161,7 @@ fn bytes(limit: Limit<Bytes>) -> Value {
 }
 
 /// A list like `0-2,7` as a mask, lowest CPU in the lowest bit of the first byte.
-fn bit_mask(field: &'static str, list: &str) -> Result<Vec<u8>> {
+pub(super) fn bit_mask(field: &'static str, list: &str) -> Result<Vec<u8>> {
     let invalid = || Error::InvalidLimit {
         field,
         reason: format!("{list:?} must be a list like 0-2,7, up to {MAX_CPU}"),
@@ -263,6 +289,15 @@ mod tests {
                 ("CPUQuotaPerSecUSec", Value::U64(130_000)),
                 ("CPUQuotaPeriodUSec", Value::U64(100_000)),
                 ("TasksMax", Value::U64(u64::MAX)),
+            ]
+        );
+        let mut period = Limits::new();
+        period.cpu.period = Some(Micros(50_000));
+        assert_eq!(
+            of(&period, 252),
+            [
+                ("CPUQuotaPerSecUSec", Value::U64(u64::MAX)),
+                ("CPUQuotaPeriodUSec", Value::U64(50_000)),
             ]
         );
         let cgroups = Version::V1;

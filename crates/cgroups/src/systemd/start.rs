@@ -74,7 +74,8 @@ impl Systemd {
                 .iter()
                 .map(|property| (property.name.as_str(), property.value.clone())),
         );
-        self.start(unit.name(), &properties)?;
+        self.start(unit.name(), &properties)
+            .map_err(|error| in_use(layout, &path, error))?;
         fill(layout, &path, pids, limits)
             .and_then(|cgroup| self.started(unit, cgroup))
             .inspect_err(|_| {
@@ -169,7 +170,9 @@ impl Systemd {
 /// some hierarchies, and limits that are no properties are written on any version.
 fn fill(layout: &Layout, path: &CgroupPath, pids: &[u32], limits: &Limits) -> Result<Cgroup> {
     let cgroup = if layout.mode() == Mode::V2 {
-        Cgroup::open(&Cgroup::plan_paths(layout, path))
+        let cgroup = Cgroup::open(&Cgroup::plan_paths(layout, path));
+        cgroup.enable_needed(layout, limits)?;
+        cgroup
     } else {
         Cgroup::complete_in(layout, path, limits)?
     };
@@ -178,6 +181,17 @@ fn fill(layout: &Layout, path: &CgroupPath, pids: &[u32], limits: &Limits) -> Re
     }
     cgroup.update(limits)?;
     Ok(cgroup)
+}
+
+/// A scope that is there already is told of as the cgroup that it is, while processes are in it.
+fn in_use(layout: &Layout, path: &CgroupPath, error: Error) -> Error {
+    match &error {
+        Error::Systemd { source, .. } if is_existing(source) => {
+            let cgroup = Cgroup::open(&Cgroup::plan_paths(layout, path));
+            cgroup.check_unused().err().unwrap_or(error)
+        }
+        _ => error,
+    }
 }
 
 fn is_existing(error: &io::Error) -> bool {

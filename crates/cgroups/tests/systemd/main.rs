@@ -154,6 +154,101 @@ fn a_scope_with_limits_is_started_updated_and_stopped() {
     assert!(places.iter().all(|place| !place.path.exists()));
 }
 
+/// What only the cgroup had, systemd would take back when it loads its units anew.
+#[test]
+fn files_of_the_cgroup_are_the_units_properties() {
+    let Some((mut systemd, layout)) = manager().filter(|(_, layout)| layout.mode() == Mode::V2)
+    else {
+        return;
+    };
+    let path = own_unit("files");
+    let held = Held::new("sleep 60; :");
+    let limits = Limits::new()
+        .memory_limit(Bytes::mib(64))
+        .unified("memory.max", "67104768")
+        .unified("memory.min", "4096")
+        .unified("cpu.max", "5000 50000")
+        .unified("pids.max", "50");
+    let unit = systemd
+        .start_scope(&layout, &path, &[held.0.id()], &limits)
+        .unwrap();
+    let process = held.go();
+    let files: Files = &[
+        ("unified", "memory.max", "67104768"),
+        ("unified", "memory.min", "4096"),
+        ("unified", "cpu.max", "5000 50000"),
+        ("unified", "pids.max", "50"),
+    ];
+    check_files(&unit.cgroup, files);
+    assert_eq!(show(&unit, "MemoryMax"), "67104768");
+    assert_eq!(show(&unit, "MemoryMin"), "4096");
+    assert_eq!(show(&unit, "CPUQuotaPerSecUSec"), "100ms");
+    assert_eq!(show(&unit, "TasksMax"), "50");
+
+    let fewer = Limits::new().unified("pids.max", "40");
+    systemd.update(&unit, &fewer).unwrap();
+    assert_eq!(show(&unit, "TasksMax"), "40");
+    reload();
+    check_files(&unit.cgroup, &[("unified", "pids.max", "40")]);
+    check_files(&unit.cgroup, &files[..3]);
+
+    unit.cgroup.kill_all(Signal::KILL).unwrap();
+    drop(process);
+    systemd.stop(&unit.name).unwrap();
+}
+
+/// systemd has no use for it, and does not hand it down.
+#[test]
+fn huge_pages_are_bounded() {
+    let Some((mut systemd, layout)) = manager().filter(|(_, layout)| layout.mode() == Mode::V2)
+    else {
+        return;
+    };
+    let path = own_unit("huge");
+    let held = Held::new("sleep 60; :");
+    let limits = Limits::new().hugepages("2MB".parse().unwrap(), Bytes::mib(2));
+    let unit = systemd
+        .start_scope(&layout, &path, &[held.0.id()], &limits)
+        .unwrap();
+    check_files(&unit.cgroup, &[("unified", "hugetlb.2MB.max", "2097152")]);
+    unit.cgroup.kill_all(Signal::KILL).unwrap();
+    drop(held);
+    systemd.stop(&unit.name).unwrap();
+}
+
+#[test]
+fn a_weight_ends_being_idle() {
+    let Some((mut systemd, layout)) = manager().filter(|(_, layout)| layout.mode() == Mode::V2)
+    else {
+        return;
+    };
+    let path = own_unit("idle");
+    let held = Held::new("sleep 60; :");
+    let unit = systemd
+        .start_scope(&layout, &path, &[held.0.id()], &Limits::new())
+        .unwrap();
+    let process = held.go();
+    let idle = Limits::new().unified("cpu.idle", "1");
+    for weight in [
+        Limits::new().cpu_shares(1024),
+        Limits::new().unified("cpu.weight", "100"),
+    ] {
+        systemd.update(&unit, &idle).unwrap();
+        check_files(&unit.cgroup, &[("unified", "cpu.idle", "1")]);
+        systemd.update(&unit, &weight).unwrap();
+        reload();
+        let awake: Files = &[
+            ("unified", "cpu.idle", "0"),
+            ("unified", "cpu.weight", "100"),
+        ];
+        check_files(&unit.cgroup, awake);
+        assert_eq!(show(&unit, "CPUWeight"), "100");
+    }
+    unit.cgroup.kill_all(Signal::KILL).unwrap();
+    drop(process);
+    systemd.stop(&unit.name).unwrap();
+}
+
 #[test]
 fn further_properties_are_the_units() {
     let Some((mut systemd, layout)) = manager() else {

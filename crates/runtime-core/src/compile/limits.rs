@@ -44,7 +44,34 @@ pub(crate) fn convert(resources: &Resources, mode: Mode) -> Result<Converted> {
         set_network(&mut to, network, mode);
     }
     to.limits.unified.clone_from(&resources.unified);
+    pass_over_weight_of_idle(&mut to);
     Ok(to)
+}
+
+/// The kernel takes no weight for a cgroup that is idle, and forgets the one that it had.
+fn pass_over_weight_of_idle(converted: &mut Converted) {
+    let limits = &mut converted.limits;
+    let idle = match limits.unified.get("cpu.idle") {
+        Some(value) => value.trim() == "1",
+        None => limits.cpu.idle == Some(true),
+    };
+    if !idle {
+        return;
+    }
+    let dropped = [
+        ("cpu.shares", limits.cpu.shares.take().is_some()),
+        (
+            "unified.cpu.weight",
+            limits.unified.remove("cpu.weight").is_some(),
+        ),
+    ];
+    for (field, _) in dropped.into_iter().filter(|(_, dropped)| *dropped) {
+        pass_over(
+            converted,
+            field,
+            "the kernel is unable to apply both a weight and cpu.idle",
+        );
+    }
 }
 
 fn pass_over(to: &mut Converted, field: &str, why: &str) {
@@ -304,6 +331,34 @@ mod tests {
         assert_eq!(limits.blkio.weight_device[0].leaf_weight, None);
         assert_eq!(limits.blkio.weight_device[0].weight, Some(30));
         assert_eq!(limits.network, NetworkLimits::default());
+    }
+
+    #[test]
+    fn an_idle_cgroup_has_no_weight() {
+        for (json, fields) in [
+            (
+                r#"{"cpu": {"shares": 200, "idle": 1}, "unified": {"cpu.weight": "8"}}"#,
+                &["cpu.shares", "unified.cpu.weight"][..],
+            ),
+            (
+                r#"{"unified": {"cpu.idle": "1\n", "cpu.weight": "8"}}"#,
+                &["unified.cpu.weight"],
+            ),
+            (
+                r#"{"cpu": {"shares": 200, "idle": 1}, "unified": {"cpu.idle": "0"}}"#,
+                &[],
+            ),
+            (r#"{"cpu": {"shares": 200, "idle": 0}}"#, &[]),
+        ] {
+            let converted = convert(&parsed(json), Mode::V2).unwrap();
+            let why = "the kernel is unable to apply both a weight and cpu.idle";
+            let said = |field| format!("linux.resources.{field} is passed over: {why}");
+            let expected: Vec<_> = fields.iter().map(said).collect();
+            assert_eq!(converted.passed_over, expected, "{json}");
+            let limits = converted.limits;
+            let left = limits.cpu.shares.is_some() || limits.unified.contains_key("cpu.weight");
+            assert_eq!(left, fields.is_empty(), "{json}");
+        }
     }
 
     #[test]
