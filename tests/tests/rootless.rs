@@ -337,3 +337,28 @@ fn in_a_privileged_container() {
     drop(user);
     fixture.assert_clean();
 }
+
+#[test]
+fn a_device_at_the_place_of_the_terminals_link_gives_way() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    let ptmx = json!({ "path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2 });
+    user.set("/linux/devices", json!([ptmx]));
+    let output = user.run("readlink /dev/ptmx");
+    assert_eq!(output.ok().stdout, "pts/ptmx\n");
+    drop(user);
+    fixture.assert_clean();
+}
+
+#[test]
+fn a_failed_poststart_hook_is_told_of_when_the_container_has_ended() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    let script = "pid=$(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/');
+        until [ ! -e /proc/$pid ] || grep -q '^State:.*Z' /proc/$pid/status; do :; done; exit 1";
+    let hook = json!({ "path": "/bin/sh", "args": ["sh", "-c", script], "timeout": 60 });
+    user.set("/hooks", json!({ "poststart": [hook] }));
+    user.run(":").says("error running poststart hook #0");
+    drop(user);
+    fixture.assert_clean();
+}

@@ -62,7 +62,11 @@ impl Container {
         );
         if run.is_err() {
             // runtime.md: a container whose poststart hook failed is stopped.
-            self.kill(Signal::KILL, true)?;
+            match self.kill(Signal::KILL, true) {
+                // It has ended by itself.
+                Ok(()) | Err(Error::NotRunning(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         run
     }

@@ -206,7 +206,12 @@ impl Compiler<'_> {
         let mut nodes = Vec::new();
         for (index, device) in self.linux.devices.iter().enumerate() {
             self.build.at(format!("linux.devices[{index}]"));
-            nodes.push((self.node(device)?, format!("linux.devices[{index}]")));
+            let node = self.node(device)?;
+            // A node would give way to the link; the mount that stands for one could not.
+            let gives_way = |(path, _, replace): &(&str, _, bool)| *replace && *path == node.path;
+            if !LINKS.iter().any(gives_way) {
+                nodes.push((node, format!("linux.devices[{index}]")));
+            }
         }
         for (path, major, minor) in DEVICES {
             if nodes.iter().all(|(node, _)| node.path != path) {
