@@ -34,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::layout::{Layout, Mode, Version};
 use crate::limits::Limits;
 use crate::path::CgroupPath;
+use crate::units::Limit;
 use bus::Bus;
 use properties::Dialect;
 use wire::Value;
@@ -159,7 +160,14 @@ impl Systemd {
         let properties = dialect.properties(&limits)?;
         // The kernel knows best what can't be had; the manager takes all properties or none.
         unit.cgroup
-            .update_then(&limits, || self.set_properties(&unit.name, &properties))
+            .update_then(&limits, || self.set_properties(&unit.name, &properties))?;
+        // Where there is no quota, systemd has written its own period.
+        if limits.cpu.quota == Some(Limit::Max) && limits.cpu.period.is_some() {
+            let mut period = Limits::new();
+            (period.cpu.quota, period.cpu.period) = (limits.cpu.quota, limits.cpu.period);
+            unit.cgroup.update(&period)?;
+        }
+        Ok(())
     }
 
     fn set_properties(&mut self, name: &UnitName, properties: &[(&str, Value)]) -> Result<()> {
