@@ -152,7 +152,7 @@ impl Cgroup {
         hand_down(hierarchy, member, missing, ControllerSet::default())
     }
 
-    /// Refuses one that somebody uses.
+    /// Refuses one that somebody uses, or that is frozen.
     #[cfg(feature = "systemd")]
     pub(crate) fn check_unused(&self) -> Result<()> {
         self.members().iter().try_for_each(check_unused)

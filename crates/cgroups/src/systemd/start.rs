@@ -74,8 +74,9 @@ impl Systemd {
                 .iter()
                 .map(|property| (property.name.as_str(), property.value.clone())),
         );
-        self.start(unit.name(), &properties)
-            .map_err(|error| in_use(layout, &path, error))?;
+        // In a frozen one its process would stand still, and so would who waits for that.
+        Cgroup::open(&Cgroup::plan_paths(layout, &path)).check_unused()?;
+        self.start(unit.name(), &properties)?;
         fill(layout, &path, pids, limits)
             .and_then(|cgroup| self.started(unit, cgroup))
             .inspect_err(|_| {
@@ -181,17 +182,6 @@ fn fill(layout: &Layout, path: &CgroupPath, pids: &[u32], limits: &Limits) -> Re
     }
     cgroup.update(limits)?;
     Ok(cgroup)
-}
-
-/// A scope that is there already is told of as the cgroup that it is, while processes are in it.
-fn in_use(layout: &Layout, path: &CgroupPath, error: Error) -> Error {
-    match &error {
-        Error::Systemd { source, .. } if is_existing(source) => {
-            let cgroup = Cgroup::open(&Cgroup::plan_paths(layout, path));
-            cgroup.check_unused().err().unwrap_or(error)
-        }
-        _ => error,
-    }
 }
 
 fn is_existing(error: &io::Error) -> bool {
