@@ -261,11 +261,11 @@ fn only_driver(drivers: &str, kind: DeviceKind, major: u32) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::device::Access;
 
-    fn of(limits: &Limits, systemd: u32) -> Vec<(&'static str, Value)> {
+    pub(in crate::systemd) fn of(limits: &Limits, systemd: u32) -> Vec<(&'static str, Value)> {
         let cgroups = Version::V2;
         Dialect { systemd, cgroups }.properties(limits).unwrap()
     }

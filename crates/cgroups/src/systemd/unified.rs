@@ -63,15 +63,11 @@ fn number_or_max(value: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::properties::tests::of;
     use super::*;
     use crate::layout::Version;
     use crate::limits::Limits;
     use crate::units::Bytes;
-
-    fn of(limits: &Limits, systemd: u32) -> Vec<(&'static str, Value)> {
-        let cgroups = Version::V2;
-        Dialect { systemd, cgroups }.properties(limits).unwrap()
-    }
 
     #[test]
     fn files_that_systemd_has_a_property_for() {
