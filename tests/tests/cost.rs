@@ -3,7 +3,8 @@
 use orlop_tests::locate;
 use orlop_tests::patience::patient;
 use orlop_tests::view::{Cgroups, View};
-use orlop_tests::{Fixture, cgroup, skip, test_name};
+use orlop_tests::{Bundle, Fixture, cgroup, skip, test_name};
+use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,11 @@ const SYSTEM_CALLS_OF_A_HIERARCHY: usize = 6;
 
 /// Runs `create` under strace and returns its log.
 #[track_caller]
-fn traced_create(fixture: &Fixture) -> Option<String> {
+fn traced_create(fixture: &Fixture, bundle: Bundle) -> Option<String> {
     locate::in_path("strace")?;
     let log = fixture.file("strace");
     let pid_file = fixture.file("pid");
-    let bundle = fixture.bundle().args(&["sleep", "60"]).written();
+    let bundle = bundle.args(&["sleep", "60"]).written();
     let container = fixture.container(&bundle);
     let runtime = fixture.runtime().clone().with_prefix(&[
         "strace",
@@ -68,7 +69,7 @@ fn create_makes_few_system_calls() {
         linker: None,
     };
     let fixture = Fixture::new(test_name!()).viewed(&view);
-    let Some(log) = traced_create(&fixture) else {
+    let Some(log) = traced_create(&fixture, fixture.bundle()) else {
         skip!("strace is not installed");
     };
     let count = calls(&log).count();
@@ -81,7 +82,7 @@ fn create_makes_few_system_calls() {
 #[test]
 fn a_hierarchy_of_version_1_costs_few_system_calls_more() {
     let fixture = Fixture::new(test_name!());
-    let Some(log) = traced_create(&fixture) else {
+    let Some(log) = traced_create(&fixture, fixture.bundle()) else {
         skip!("strace is not installed");
     };
     let hierarchies = cgroup::hierarchies_of_v1();
@@ -93,13 +94,9 @@ fn a_hierarchy_of_version_1_costs_few_system_calls_more() {
     );
 }
 
-#[test]
-fn create_clones_once() {
-    let fixture = Fixture::new(test_name!());
-    let Some(log) = traced_create(&fixture) else {
-        skip!("strace is not installed");
-    };
-    let clones: Vec<&str> = calls(&log)
+#[track_caller]
+fn assert_one_clone(log: &str) {
+    let clones: Vec<&str> = calls(log)
         .filter(|line| {
             ["clone(", "clone3(", "fork(", "vfork("]
                 .iter()
@@ -107,4 +104,28 @@ fn create_clones_once() {
         })
         .collect();
     assert_eq!(clones.len(), 1, "{}", clones.join("\n"));
+}
+
+#[test]
+fn create_clones_once() {
+    let fixture = Fixture::new(test_name!());
+    let Some(log) = traced_create(&fixture, fixture.bundle()) else {
+        skip!("strace is not installed");
+    };
+    assert_one_clone(&log);
+}
+
+#[test]
+fn create_clones_once_with_a_user_namespace() {
+    let fixture = Fixture::new(test_name!());
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+    let bundle = fixture
+        .bundle()
+        .set("/linux/namespaces/-", json!({ "type": "user" }))
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map);
+    let Some(log) = traced_create(&fixture, bundle) else {
+        skip!("strace is not installed");
+    };
+    assert_one_clone(&log);
 }

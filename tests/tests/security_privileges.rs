@@ -252,6 +252,33 @@ fn rt_19_nothing_is_inheritable_by_default() {
     fixture.assert_clean();
 }
 
+/// A container in a user namespace is born with inheritable capabilities: they end before anything
+/// that is not the runtime's own runs.
+#[test]
+fn rt_19_nothing_is_inheritable_in_a_user_namespace() {
+    let fixture = security::fixture(test_name!());
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+    let seen = fixture.file("seen");
+    let script = format!("cat >/dev/null; {} >{}", SHOW.join(" "), seen.display());
+    let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", script] }]);
+    fs::write(&seen, "").unwrap();
+    fs::set_permissions(&seen, fs::Permissions::from_mode(0o666)).unwrap();
+    let bundle = fixture
+        .bundle()
+        .set("/linux/namespaces/-", json!({ "type": "user" }))
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .set("/hooks", json!({ "createContainer": hook }))
+        .args(&SHOW)
+        .written();
+    let program = parse(&fixture.container(&bundle).run().ok().stdout);
+    let hook = parse(&fs::read_to_string(&seen).unwrap());
+    for (who, sets) in [("the program", program), ("a hook", hook)] {
+        assert_safe!(sets[0] == 0 && sets[4] == 0, "{who}: {sets:x?}");
+    }
+    fixture.assert_clean();
+}
+
 /// What `spec` writes has no inheritable set, and what it runs neither.
 #[test]
 fn rt_19_the_default_specification_inherits_nothing() {

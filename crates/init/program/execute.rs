@@ -149,6 +149,7 @@ impl State {
             Op::NeedScheduler {} => self.ask(Kind::NeedScheduler),
             Op::NeedDevices {} => self.ask(Kind::NeedDevices),
             Op::NeedMaps {} => self.ask(Kind::NeedMaps),
+            Op::AwaitMaps {} => Ok(self.control.wait_continue()?),
             Op::AwaitCgroup { to, count } => {
                 for (index, tasks) in self.control.wait_tasks(count)?.iter().enumerate() {
                     self.slots.set(Slot(to.0 + index as u32), *tasks)?;

@@ -115,6 +115,9 @@ ops! {
     11 Fork {}
     /// Lets the caller write the id maps of the user namespace that was just made, and waits for it.
     50 NeedMaps {}
+    /// Waits until the caller has written the id maps of the user namespace that this process was born
+    /// in, which it does unasked.
+    74 AwaitMaps {}
     /// Becomes this user and group in a user namespace that was just entered.
     12 BecomeIds {
         /// User id.

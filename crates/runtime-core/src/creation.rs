@@ -266,8 +266,7 @@ impl Creation {
             notify::make_directory(self.dir()?.as_fd())?;
         }
         let (mut child, reduced) = match early {
-            Some(mut child) => {
-                child.map_ids_first(making.plan)?;
+            Some(child) => {
                 self.make_cgroup(making, &mut state)?;
                 (child, None)
             }

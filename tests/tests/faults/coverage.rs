@@ -2,7 +2,7 @@
 
 use crate::entering::OF_ENTERING;
 use crate::fixture;
-use crate::scenarios::{entangled, full, mapped};
+use crate::scenarios::{entangled, full, mapped, visiting};
 use orlop_tests::{cgroup, test_name};
 use std::collections::BTreeSet;
 
@@ -36,7 +36,12 @@ fn every_operation_is_in_some_scenario() {
     let declared = declared();
     assert!(declared.len() > 60, "{declared:?}");
     let fixture = fixture(test_name!());
-    let scenarios = [full(&fixture), mapped(&fixture), entangled(&fixture)];
+    let scenarios = [
+        full(&fixture),
+        mapped(&fixture),
+        visiting(&fixture),
+        entangled(&fixture),
+    ];
     let planned: Vec<String> = scenarios
         .iter()
         .flat_map(|scenario| scenario.steps(&fixture))

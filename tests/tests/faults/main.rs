@@ -18,7 +18,7 @@ use orlop_tests::security::container_by;
 use orlop_tests::view::{Cgroups, View};
 use orlop_tests::{Bundle, Container, Fixture, Output, cgroup, locate, skip, test_name};
 use parked::{Init, failing, parked, parked_at, waiting};
-use scenarios::{Scenario, Step, among_the_hosts_mounts, entangled, full, mapped, place};
+use scenarios::{Scenario, Step, among_the_hosts_mounts, entangled, full, mapped, place, visiting};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -95,6 +95,12 @@ fn every_operation_fails_once_in_a_user_namespace() {
 }
 
 #[test]
+fn every_operation_fails_once_in_a_user_namespace_that_init_makes() {
+    let fixture = fixture(test_name!());
+    every_operation_fails(&fixture, visiting(&fixture));
+}
+
+#[test]
 fn every_operation_fails_once_in_namespaces_of_others() {
     let fixture = fixture(test_name!());
     every_operation_fails(&fixture, entangled(&fixture));
@@ -134,6 +140,12 @@ fn init_is_killed_at_every_operation() {
 fn init_is_killed_at_every_operation_in_a_user_namespace() {
     let fixture = fixture(test_name!());
     init_is_killed(&fixture, mapped(&fixture));
+}
+
+#[test]
+fn init_is_killed_at_every_operation_in_a_user_namespace_that_it_makes() {
+    let fixture = fixture(test_name!());
+    init_is_killed(&fixture, visiting(&fixture));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::devices::Pair;
 use crate::neighbour::Neighbour;
 use crate::terminal::Terminal;
 use orlop_tests::runtime::Call;
-use orlop_tests::security::config::without_namespace;
+use orlop_tests::security::config::{without_mounts, without_namespace};
 use orlop_tests::{Bundle, Container, Fixture};
 use serde_json::{Value, json};
 use std::fs;
@@ -186,14 +186,32 @@ pub(crate) fn full(fixture: &Fixture) -> Scenario {
     Scenario::of(rich(fixture).written())
 }
 
-/// The same in a user namespace.
-pub(crate) fn mapped(fixture: &Fixture) -> Scenario {
+fn in_user_namespace(bundle: Bundle) -> Bundle {
     let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
-    let bundle = rich(fixture)
+    bundle
         .set("/linux/namespaces/-", json!({ "type": "user" }))
         .set("/linux/uidMappings", map.clone())
-        .set("/linux/gidMappings", map);
-    Scenario::of(bundle.written())
+        .set("/linux/gidMappings", map)
+}
+
+/// The same in a user namespace.
+pub(crate) fn mapped(fixture: &Fixture) -> Scenario {
+    Scenario::of(in_user_namespace(rich(fixture)).written())
+}
+
+/// The same in a user namespace that init makes, since it joins a namespace of others before.
+pub(crate) fn visiting(fixture: &Fixture) -> Scenario {
+    let neighbour = Neighbour::new();
+    fixture.pass_over(neighbour.pid());
+    let joined = json!({ "type": "ipc", "path": neighbour.namespace("ipc") });
+    let bundle = without_namespace(in_user_namespace(rich(fixture)), "ipc")
+        .set("/linux/namespaces/-", joined)
+        // Of the IPC namespace, which is the neighbour's.
+        .set("/linux/sysctl", json!({}));
+    Scenario {
+        _neighbour: Some(neighbour),
+        ..Scenario::of(without_mounts(bundle, &["/dev/mqueue"]).written())
+    }
 }
 
 /// The same among the host's mounts.

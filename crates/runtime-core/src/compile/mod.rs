@@ -81,7 +81,7 @@ impl Plan {
             .ok_or_else(|| Error::invalid("process", "missing; a container needs a program"))?;
         let default_linux = Linux::default();
         let linux = spec.linux.as_ref().unwrap_or(&default_linux);
-        let namespaces = Namespaces::resolve(linux, options)?;
+        let namespaces = Namespaces::resolve(linux, options, host)?;
         let mut compiler = Compiler {
             spec,
             process,
@@ -115,6 +115,7 @@ impl Compiler<'_> {
         self.build.push(Op::ResetSignals {});
         self.stdio()?;
         self.intel_rdt()?;
+        self.settle_in_user_namespace();
         if self.joins_cgroup_first() {
             self.join_cgroup()?;
         }

@@ -6,6 +6,7 @@ use orlop_init::Op;
 
 use super::Compiler;
 use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::idmap;
 use crate::names::{CLONE_NEWTIME, NAMESPACES};
 use crate::options::Options;
@@ -34,10 +35,13 @@ pub(super) struct Namespaces {
     pub new: u32,
     joins: Vec<(u32, Joined, String)>,
     pub id_maps: Option<IdMaps>,
+    /// Whether the clone makes the user namespace. Not where init has to join others before: those that
+    /// are not the user namespace's own.
+    born_in_user: bool,
 }
 
 impl Namespaces {
-    pub(super) fn resolve(linux: &Linux, options: &Options) -> Result<Self> {
+    pub(super) fn resolve(linux: &Linux, options: &Options, host: &Host) -> Result<Self> {
         let mut all = Self::default();
         let mut seen = 0;
         for (index, namespace) in linux.namespaces.iter().enumerate() {
@@ -70,6 +74,8 @@ impl Namespaces {
         all.joins
             .sort_by_key(|(flag, ..)| NAMESPACES.iter().position(|(known, ..)| known == flag));
         all.resolve_maps(linux)?;
+        let joins_before = host.is_privileged() && !all.joins.is_empty();
+        all.born_in_user = all.is_new(USER) && !joins_before;
         Ok(all)
     }
 
@@ -127,17 +133,26 @@ impl Namespaces {
         self.is_private(USER)
     }
 
-    /// All but the PID namespace, which a process can only be born in: a clone that makes more keeps
-    /// its caller waiting. A user namespace must be entered before what it shall own is made: then
-    /// init makes that, too.
-    fn init_makes(&self) -> u32 {
-        // A time namespace has an operation of its own.
-        let made = self.new & !CLONE_NEWTIME;
-        if self.has_user() { made } else { made & !PID }
+    /// No more than the user namespace and the PID namespace, which a process can only be born in: a
+    /// clone that makes more keeps its caller waiting. Where the user namespace is not made by the
+    /// clone, it must be entered before what it shall own is made: then init makes that, too.
+    pub(super) fn clone_flags(&self) -> u32 {
+        if !self.has_user() {
+            self.new & PID
+        } else if self.born_in_user {
+            self.new & (USER | PID)
+        } else {
+            0
+        }
     }
 
-    pub(super) fn clone_flags(&self) -> u32 {
-        self.new & !self.init_makes() & !CLONE_NEWTIME
+    fn init_makes(&self) -> u32 {
+        // A time namespace has an operation of its own.
+        self.new & !self.clone_flags() & !CLONE_NEWTIME
+    }
+
+    pub(super) fn is_born_in_user(&self) -> bool {
+        self.born_in_user
     }
 
     /// A process can't enter a PID namespace; only its children are born there.
@@ -164,6 +179,22 @@ fn flag(kind: &NamespaceKind, field: &str) -> Result<u32> {
 }
 
 impl Compiler<'_> {
+    /// What init is born in without any ids of it.
+    pub(super) fn settle_in_user_namespace(&mut self) {
+        if self.namespaces.is_born_in_user() {
+            self.build.at("linux.namespaces");
+            // The ambient ones have carried them over init's exec.
+            self.build.push(Op::Capabilities {
+                effective: u64::MAX,
+                permitted: u64::MAX,
+                inheritable: 0,
+                ambient: 0,
+            });
+            self.build.push(Op::AwaitMaps {});
+            self.build.at_none();
+        }
+    }
+
     pub(super) fn enter_namespaces(&mut self) -> Result<()> {
         if !self.namespaces.is_new(USER) {
             self.build.push(Op::Dumpable { on: false });
@@ -200,9 +231,11 @@ impl Compiler<'_> {
         }
         self.build.at("linux.namespaces");
         let makes = self.namespaces.init_makes();
-        if makes & USER != 0 {
-            self.build.push(Op::Unshare { flags: USER });
-            self.build.push(Op::NeedMaps {});
+        if self.namespaces.is_new(USER) {
+            if makes & USER != 0 {
+                self.build.push(Op::Unshare { flags: USER });
+                self.build.push(Op::NeedMaps {});
+            }
             self.time_namespace()?;
             self.build.at("linux.namespaces");
             // Only now: the maps of a process that hides itself can't be written by its owner.

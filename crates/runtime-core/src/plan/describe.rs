@@ -155,6 +155,23 @@ impl Plan {
         )
     }
 
+    /// The error for a process that could not be born.
+    pub(crate) fn birth_error(&self, errno: i32) -> StepError {
+        let birth = StepError::of_birth("clone3".to_owned(), errno);
+        if self.clone_flags & libc::CLONE_NEWUSER as u32 == 0 {
+            return birth;
+        }
+        let of_setting = Settings::now().refusal(errno);
+        StepError {
+            operation: format!(
+                "make new {} namespaces",
+                names::namespaces(self.clone_flags)
+            ),
+            hint: of_setting.or(birth.hint.filter(|_| errno != libc::EPERM)),
+            ..birth
+        }
+    }
+
     /// The error for a failure that init reported.
     pub(crate) fn init_error(&self, record: &Record) -> Error {
         let index = record.op as usize;
@@ -264,7 +281,7 @@ fn describe_plain(op: &Op) -> &'static str {
         Op::Fork {} => "fork into the PID namespace",
         Op::NeedScheduler {} => "wait for the scheduling policy",
         Op::NeedDevices {} => "wait for the network devices",
-        Op::NeedMaps {} => "wait for the id maps",
+        Op::NeedMaps {} | Op::AwaitMaps {} => "wait for the id maps",
         Op::AwaitCgroup { .. } => "wait for the cgroup",
         Op::PrivateProc { .. } => "make a private procfs",
         Op::OpenRoot { .. } => "open the container's root",

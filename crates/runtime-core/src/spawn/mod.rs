@@ -5,7 +5,8 @@
 //! caller                                init
 //!   │ program and descriptors ────────────▶│   on its way before there is anybody to read it
 //!   │ clone ──────────────────────────────▶│
-//!   │◀──────────────────────── NeedMaps ───│   only with a new user namespace
+//!   │ Continue ───────────────────────────▶│   only if it is born in a user namespace, once that has its maps
+//!   │◀──────────────────────── NeedMaps ───│   only where init makes the user namespace
 //!   │ Continue ───────────────────────────▶│
 //!   │ Tasks(fds) ─────────────────────────▶│   only on cgroup v1, once its directories are made
 //!   │ Gate(socket) ───────────────────────▶│   only where it is to wait there
@@ -45,7 +46,7 @@ use orlop_init::{Kind, Op, Record};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Signal, WaitIdStatus, pidfd_send_signal};
 
-use crate::error::{Context, Error, Result, StepError};
+use crate::error::{Context, Error, Result};
 use crate::idmap;
 use crate::net_devices;
 use crate::plan::{Plan, RAISED_LIMIT, RaisedLimit};
@@ -189,9 +190,7 @@ impl Child {
             control: theirs.as_fd(),
             preserve: preserve_fds,
         })
-        .map_err(|error| {
-            StepError::of_birth("clone3".to_owned(), error.raw_os_error().unwrap_or(0))
-        })?;
+        .map_err(|error| plan.birth_error(error.raw_os_error().unwrap_or(0)))?;
         let mut child = Self {
             pid: born.pid,
             pidfd: born.pidfd,
@@ -207,6 +206,10 @@ impl Child {
             channel::send_program(child.control.as_fd(), &program, &sources)?;
         }
         child.program = program.own();
+        if plan.clone_flags & libc::CLONE_NEWUSER as u32 != 0 {
+            child.write_maps(plan)?;
+            send_continue(child.control.as_fd(), &[])?;
+        }
         Ok(child)
     }
 
@@ -242,25 +245,6 @@ impl Child {
                 sent
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Writes the id maps, if they are the first thing that init asks for: while it waits for them,
-    /// nothing else is worth doing.
-    pub(crate) fn map_ids_first(&mut self, plan: &Plan) -> Result<()> {
-        let place = |wanted: fn(&Op) -> bool| plan.position(wanted);
-        let maps = place(|op| matches!(op, Op::NeedMaps {}));
-        let cgroup = place(|op| matches!(op, Op::AwaitCgroup { .. }));
-        match (maps, cgroup) {
-            (Some(maps), Some(cgroup)) if maps < cgroup => {}
-            _ => return Ok(()),
-        }
-        let message = channel::receive(self.control.as_fd())?;
-        match message.map(|message| message.record) {
-            Some(record) if record.kind == Kind::NeedMaps => self.give_maps(plan),
-            Some(record) if record.kind == Kind::Failed => Err(self.failed(plan, &record)),
-            Some(record) => Err(out_of_turn(record.kind)),
-            None => Err(self.died(plan)),
         }
     }
 

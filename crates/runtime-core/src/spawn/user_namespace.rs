@@ -2,10 +2,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use orlop_init::{Kind, Op};
+use orlop_init::Op;
 use rustix::fs::{Mode, OFlags, open};
 
-use super::channel::{Message, receive};
 use super::program::{Program, Supply};
 use super::{Child, Inputs, Nature};
 use crate::error::{Context, Result};
@@ -29,23 +28,16 @@ impl UserNamespaces {
     }
 }
 
-/// A process makes it and ends; the descriptor keeps it.
+/// A process is born in it and killed; the descriptor keeps it.
 fn make(maps: &IdMaps) -> Result<OwnedFd> {
     let mut build = PlanBuilder::new();
-    build.push(Op::Unshare {
-        flags: libc::CLONE_NEWUSER as u32,
-    });
-    build.push(Op::NeedMaps {});
+    build.push(Op::AwaitMaps {});
+    build.push(Op::Ready {});
     let mut plan = build.plan;
+    plan.clone_flags = libc::CLONE_NEWUSER as u32;
     plan.id_maps = Some(maps.clone());
     let program = Supply::Own(Program::new(&plan, None)?);
-    let mut child = Child::bear(&plan, program, Nature::default(), &Inputs::default())?;
-    match receive(child.control.as_fd())? {
-        Some(Message { record, .. }) if record.kind == Kind::NeedMaps => {}
-        Some(Message { record, .. }) => return Err(child.failed(&plan, &record)),
-        None => return Err(child.died(&plan)),
-    }
-    child.write_maps(&plan)?;
+    let child = Child::bear(&plan, program, Nature::default(), &Inputs::default())?;
     let path = format!("/proc/{}/ns/user", child.pid);
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     open(&path, flags, Mode::empty()).context(|| format!("open user namespace {path}"))

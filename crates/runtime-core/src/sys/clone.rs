@@ -60,6 +60,8 @@ struct CloneArgs {
 
 /// What the child needs, laid out before it exists.
 struct ChildContext {
+    /// Whether it is in a new user namespace.
+    has_rights: bool,
     init: i32,
     control: i32,
     /// The number that the control socket gets in init.
@@ -76,6 +78,7 @@ pub(crate) fn clone_init(birth: &Birth<'_>) -> io::Result<Born> {
     let target = 3 + birth.preserve as i32;
     let number = std::ffi::CString::new(target.to_string())?;
     let context = ChildContext {
+        has_rights: birth.namespaces & libc::CLONE_NEWUSER as u32 != 0,
         init: birth.init.as_raw_fd(),
         control: birth.control.as_raw_fd(),
         target,
@@ -175,7 +178,11 @@ unsafe fn clone3(args: &CloneArgs, context: &ChildContext) -> isize {
 
 /// The child: places its descriptors, executes init. Raw system calls only.
 extern "C" fn child(context: &ChildContext) -> ! {
-    let errno = execute_init(context);
+    let kept = if context.has_rights { keep_rights() } else { 0 };
+    let errno = match kept {
+        0 => execute_init(context),
+        failed => -failed as i32,
+    };
     let record = Record {
         kind: Kind::Failed,
         op: u32::MAX,
@@ -255,6 +262,32 @@ fn execute_init(context: &ChildContext) -> i32 {
         0,
     ];
     -raw(nr::EXECVEAT, arguments) as i32
+}
+
+/// Makes the capabilities in a new user namespace survive the exec. Without maps nobody is its root
+/// yet, and what is not root's keeps ambient ones only (`capabilities(7)`).
+fn keep_rights() -> isize {
+    const VERSION_3: u32 = 0x2008_0522;
+    const PR_CAP_AMBIENT: usize = 47;
+    const PR_CAP_AMBIENT_RAISE: usize = 2;
+    let header = [VERSION_3, 0];
+    // Effective, permitted and inheritable, in two halves; the kernel leaves out what it does not know.
+    let all = [u32::MAX; 6];
+    let pointers = [header.as_ptr() as usize, all.as_ptr() as usize, 0, 0, 0, 0];
+    let set = raw(nr::CAPSET, pointers);
+    if set < 0 {
+        return set;
+    }
+    for capability in 0..64 {
+        let raise = [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0, 0];
+        match raw(nr::PRCTL, raise) as i32 {
+            0 => {}
+            // Beyond the last one.
+            errno if errno == -libc::EINVAL => break,
+            errno => return errno as isize,
+        }
+    }
+    0
 }
 
 fn raw(number: usize, arguments: [usize; 6]) -> isize {
