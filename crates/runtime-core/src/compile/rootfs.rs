@@ -195,7 +195,7 @@ impl Compiler<'_> {
                     .iter()
                     .any(|option| option == "bind" || option == "rbind");
             let remount = mount.options.iter().any(|option| option == "remount");
-            bind && !remount && clean(&mount.destination) == clean("/dev")
+            bind && !remount && clean(&mount.destination).as_os_str() == "/dev"
         })
     }
 
