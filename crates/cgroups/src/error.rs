@@ -128,7 +128,19 @@ pub enum Error {
         value: String,
     },
 
-    /// systemd cannot be reached, or refuses.
+    /// systemd cannot be reached.
+    #[cfg(feature = "systemd")]
+    #[error("systemd: {what}: {source}")]
+    NoSystemd {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+        /// Whether it is a user's, not the system's.
+        of_user: bool,
+    },
+
+    /// systemd refuses.
     #[cfg(feature = "systemd")]
     #[error("systemd: {what}: {source}{hint}")]
     Systemd {

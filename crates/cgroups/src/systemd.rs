@@ -74,24 +74,22 @@ impl Systemd {
     ///
     /// # Errors
     ///
-    /// [`Error::Systemd`] if it cannot be reached.
+    /// [`Error::NoSystemd`] if it cannot be reached.
     pub fn system() -> Result<Self> {
-        let hint = " (leave --systemd-cgroup away, or start D-Bus)";
-        Self::connect(Bus::connect(&bus::system_sockets(), hint)?, false)
+        Self::connect(&bus::system_sockets(), false)
     }
 
     /// Connects to the calling user's manager.
     ///
     /// # Errors
     ///
-    /// [`Error::Systemd`] if it cannot be reached.
+    /// [`Error::NoSystemd`] if it cannot be reached.
     pub fn user() -> Result<Self> {
-        let hint = " (this user has no systemd there: log in, or run loginctl enable-linger, and \
-                    set XDG_RUNTIME_DIR; or leave --systemd-cgroup away)";
-        Self::connect(Bus::connect(&bus::user_sockets(), hint)?, true)
+        Self::connect(&bus::user_sockets(), true)
     }
 
-    fn connect(mut bus: Bus, of_user: bool) -> Result<Self> {
+    fn connect(sockets: &[bus::Socket], of_user: bool) -> Result<Self> {
+        let mut bus = Bus::connect(sockets, of_user)?;
         let version = manager_property(&mut bus, "Version")?;
         let root = manager_property(&mut bus, "ControlGroup")?;
         Ok(Self {

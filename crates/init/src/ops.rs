@@ -16,7 +16,7 @@ macro_rules! ops {
         }
 
         impl Op {
-            /// The verb's name, as `orlop-runc plan` prints it.
+            /// The verb's name, as a printed Plan has it.
             #[must_use]
             pub fn name(&self) -> &'static str {
                 match self {

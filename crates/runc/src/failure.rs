@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::advice;
 use crate::cli::PROGRAM;
 
 /// The exit status of a failed command.
@@ -40,7 +41,7 @@ impl Failure {
                 "{PROGRAM} {command} failed: unable to start container process: \
                  error during container init: {failed}"
             ),
-            _ => error.to_string(),
+            _ => advice::line(error),
         })
     }
 }
@@ -53,6 +54,6 @@ impl fmt::Display for Failure {
 
 impl From<orlop::Error> for Failure {
     fn from(error: orlop::Error) -> Self {
-        Self::new(error.to_string())
+        Self::new(advice::line(&error))
     }
 }

@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+mod advice;
 mod arena;
 mod cli;
 mod commands;

@@ -17,7 +17,7 @@ pub(crate) const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
 /// A file to which hooks' standard error is appended.
 pub(crate) const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 
-/// A unix socket that gets a pidfd of the container's first process, as with `--pidfd-socket`.
+/// A unix socket that gets a pidfd of the container's first process, as [`CreateOptions::pidfd_socket`](crate::CreateOptions::pidfd_socket).
 pub(crate) const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
 
 /// `CLOCK SECONDS NANOSECONDS`, a line for each clock, in place of `linux.timeOffsets`.

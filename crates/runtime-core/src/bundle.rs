@@ -34,7 +34,7 @@ impl Bundle {
     /// Reads a bundle.
     ///
     /// # Errors
-    /// [`Error::System`] when the directory or its `config.json` can't be read,
+    /// [`Error::NoConfiguration`] when there is no `config.json`, [`Error::System`] when it can't be read,
     /// [`Error::Config`] when that is not what the specification says.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_configured(path, CONFIG)
@@ -49,11 +49,12 @@ impl Bundle {
         let path = std::path::absolute(path.as_ref())
             .context(|| format!("find bundle {}", path.as_ref().display()))?;
         let file = path.join(config);
-        let operation = || format!("open bundle configuration {}", file.display());
-        let absent = "--bundle names the directory that holds it: `orlop-runc spec` writes one";
-        let config = read(&file).map_err(|errno| {
-            let hint = (errno == Errno::NOENT).then_some(absent);
-            Error::system(operation(), errno).hinted(hint)
+        let config = read(&file).map_err(|errno| match errno {
+            Errno::NOENT => Error::NoConfiguration { path: file.clone() },
+            errno => {
+                let operation = format!("open bundle configuration {}", file.display());
+                Error::system(operation, errno)
+            }
         })?;
         if config.len() > MAX_CONFIG {
             let message = format!("{}: larger than {MAX_CONFIG} bytes", file.display());

@@ -249,7 +249,7 @@ impl Container {
     /// Runs a further process in the container.
     ///
     /// # Errors
-    /// [`Error::WrongState`] when the container is stopped or paused; [`Error::Step`] says what
+    /// [`Error::WrongState`] when the container is stopped, [`Error::Paused`] when it is paused; [`Error::Step`] says what
     /// failed inside.
     pub fn exec(&self, options: ExecOptions) -> Result<ExecProcess> {
         match self.status()? {
@@ -260,11 +260,7 @@ impl Container {
                 );
                 return Err(Error::WrongState { message });
             }
-            Status::Paused if !options.ignore_paused => {
-                let message = "cannot exec in a paused container (use --ignore-paused to override)"
-                    .to_owned();
-                return Err(Error::WrongState { message });
-            }
+            Status::Paused if !options.ignore_paused => return Err(Error::Paused),
             _ => {}
         }
         let not_running = || Error::NotRunning(self.state.id.clone());

@@ -4,10 +4,12 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::hint::Hint;
 use crate::id::ContainerId;
 use crate::plan::{of_birth, os_error};
 use crate::seccomp::SeccompError;
 use crate::spec::SpecError;
+use crate::state::Status;
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -18,17 +20,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A configuration file is not what the OCI runtime specification says.
-    #[error("{}: {error} (put it right there: `orlop-runc spec` writes one to compare with)", path.display())]
+    #[error("{}: {error}", path.display())]
     Config {
         /// The file.
         path: PathBuf,
         /// Where in it, and what is wrong.
         error: SpecError,
     },
+    /// There is no configuration in the bundle.
+    #[error("open bundle configuration {}: {}", path.display(), os_error(libc::ENOENT))]
+    NoConfiguration {
+        /// Where it would have to be.
+        path: PathBuf,
+    },
     /// A field has a value that makes no sense.
     #[error("{field}: {message}")]
     Invalid {
-        /// The field, as a path into `config.json` or the builder's method.
+        /// The field, as a path into `config.json`, the builder's method or the option's name.
         field: String,
         /// What is wrong, and what to do.
         message: String,
@@ -59,6 +67,9 @@ pub enum Error {
     /// The container's cgroup could not be made, changed or removed.
     #[error(transparent)]
     Cgroup(#[from] orlop_cgroups::Error),
+    /// systemd is to make the cgroup, and does not run.
+    #[error("systemd not running on this host, cannot use systemd cgroups manager")]
+    NoSystemd,
     /// The system call filter could not be compiled.
     #[error(transparent)]
     Seccomp(#[from] SeccompError),
@@ -79,10 +90,7 @@ pub enum Error {
         message: String,
     },
     /// There is no container with this id.
-    #[error(
-        "container does not exist: {0} \
-         (--root names the directory of its state: each caller, such as containerd, has its own)"
-    )]
+    #[error("container does not exist: {0}")]
     NotFound(ContainerId),
     /// The id is taken.
     #[error(
@@ -92,11 +100,28 @@ pub enum Error {
     /// The operation needs a running container.
     #[error("container not running: {0} (once it has stopped, delete it and create it again)")]
     NotRunning(ContainerId),
+    /// Only a stopped container can be removed, unless by force.
+    #[error("cannot delete container {id} that is not stopped: {status}")]
+    NotStopped {
+        /// The container.
+        id: ContainerId,
+        /// Its present state.
+        status: Status,
+    },
+    /// A further process would be frozen as soon as it is there.
+    #[error("cannot exec in a paused container")]
+    Paused,
     /// The operation makes no sense in the container's present state.
     #[error("{message}")]
     WrongState {
         /// What the state is and what it would have to be.
         message: String,
+    },
+    /// The directory of states belongs to a user who lets nobody else in.
+    #[error("open the state directory {}: {}", path.display(), os_error(libc::EACCES))]
+    ForeignRoot {
+        /// The directory.
+        path: PathBuf,
     },
     /// A state file can't be read as one.
     #[error("{}: {message}", path.display())]
@@ -189,11 +214,14 @@ fn place(operation: Option<&str>) -> String {
 }
 
 /// A hint as it follows what failed.
-struct InBrackets(Option<&'static str>);
+struct InBrackets<T>(Option<T>);
 
-impl fmt::Display for InBrackets {
+impl<T: fmt::Display> fmt::Display for InBrackets<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |hint| write!(f, " ({hint})"))
+        match &self.0 {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -238,7 +266,7 @@ pub struct StepError {
     /// The kernel's error number, or 0 where a program's own failure is the reason.
     pub errno: i32,
     /// What usually causes this, where it is known.
-    pub hint: Option<&'static str>,
+    pub hint: Option<Hint>,
 }
 
 impl StepError {

@@ -35,6 +35,7 @@ mod freeze;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod hint;
 mod hooks;
 mod host;
 mod id;
@@ -76,6 +77,7 @@ pub use command::{
 };
 pub use container::{Container, ExecOptions, ExecProcess};
 pub use error::{Error, MountError, Result, StepError};
+pub use hint::Hint;
 pub use host::Host;
 pub use id::ContainerId;
 pub use notify::Notifications;

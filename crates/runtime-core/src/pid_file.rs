@@ -12,7 +12,7 @@ pub(crate) fn write(path: &Path, pid: i32) -> Result<()> {
     let operation = || format!("write the pid file {}", path.display());
     let Some(name) = path.file_name() else {
         return Err(Error::invalid(
-            "--pid-file",
+            "pid_file",
             format!("{} is no file", path.display()),
         ));
     };

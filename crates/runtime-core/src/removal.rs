@@ -47,11 +47,8 @@ impl Container {
         if force || matches!(status, Status::Stopped | Status::Created) {
             return Ok(());
         }
-        let id = &self.state.id;
-        let message = format!(
-            "cannot delete container {id} that is not stopped: {status} (kill it first, or delete it by --force)"
-        );
-        Err(Error::WrongState { message })
+        let id = self.state.id.clone();
+        Err(Error::NotStopped { id, status })
     }
 
     /// Removes whatever a directory stands for, readable or not.

@@ -70,10 +70,6 @@ mod with_systemd {
     use crate::plan::UnitPlan;
     use crate::spawn::Holder;
 
-    /// What runc says, and its callers know.
-    const NOT_RUNNING: &str = "systemd not running on this host, cannot use systemd cgroups manager \
-         (leave --systemd-cgroup away, or start it where systemd runs)";
-
     /// How long systemd may take to see that a scope is empty.
     const FADING: Duration = Duration::from_secs(2);
 
@@ -103,8 +99,7 @@ mod with_systemd {
             return Ok(Systemd::user()?);
         }
         if !is_running() {
-            let message = NOT_RUNNING.to_owned();
-            return Err(Error::WrongState { message });
+            return Err(Error::NoSystemd);
         }
         Ok(Systemd::system()?)
     }

@@ -95,25 +95,25 @@ fn socket_path(addresses: &str) -> Option<PathBuf> {
 
 impl Bus {
     /// Connects to the first socket that is there.
-    pub(super) fn connect(sockets: &[Socket], hint: &'static str) -> Result<Self, Error> {
+    pub(super) fn connect(sockets: &[Socket], of_user: bool) -> Result<Self, Error> {
         let mut first_error = None;
         for socket in sockets {
             match Self::open(socket) {
                 Ok(bus) => return Ok(bus),
                 Err(error) => {
                     let what = format!("connect to {}", socket.path.display());
-                    first_error.get_or_insert(Error::Systemd {
+                    first_error.get_or_insert(Error::NoSystemd {
                         what,
                         source: error,
-                        hint,
+                        of_user,
                     });
                 }
             }
         }
-        Err(first_error.unwrap_or_else(|| Error::Systemd {
+        Err(first_error.unwrap_or_else(|| Error::NoSystemd {
             what: "connect".into(),
             source: io::Error::from(io::ErrorKind::NotFound),
-            hint,
+            of_user,
         }))
     }
 

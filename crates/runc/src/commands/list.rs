@@ -5,6 +5,7 @@ use std::fs;
 use orlop::OciState;
 
 use super::container;
+use crate::advice;
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -50,7 +51,7 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
                 states.push(state);
             }
             // The others are there all the same.
-            Err(error) => context.log.warn(&error.to_string()),
+            Err(error) => context.log.warn(&advice::line(&error)),
         }
     }
     if matches.is_set("quiet") {

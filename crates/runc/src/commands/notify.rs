@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use orlop::{Container, Notifications};
 
+use crate::advice;
 use crate::context::Context;
 
 const VARIABLE: &str = "NOTIFY_SOCKET";
@@ -36,7 +37,7 @@ pub(super) fn listen(context: &Context, container: &mut Container) -> Option<Not
 /// Returns when the service manager was told, or the container is over.
 pub(super) fn pass_on(context: &Context, notifications: Option<Notifications>) {
     if let Some(Err(error)) = notifications.map(Notifications::pass_on) {
-        context.log.warn(&error.to_string());
+        context.log.warn(&advice::line(&error));
     }
 }
 

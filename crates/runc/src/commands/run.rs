@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use orlop::Container;
 
 use super::{container, flags, notify};
+use crate::advice;
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -64,7 +65,7 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     // As long as the container is not over, that may not be, either.
     let told = told.filter(|_| waited.is_ok());
     if let Some(Ok(Err(error))) = told.map(JoinHandle::join) {
-        context.log.warn(&error.to_string());
+        context.log.warn(&advice::line(&error));
     }
     if !matches.is_set("keep") {
         container::remove(context, container)?;

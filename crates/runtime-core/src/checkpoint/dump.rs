@@ -169,7 +169,7 @@ fn describe(
                 true => "has to be relative to the image path".to_owned(),
                 false => format!("{} is no directory", whole.display()),
             };
-            return Err(Error::invalid("--parent-path", message));
+            return Err(Error::invalid("parent_path", message));
         }
         message.text(option::PARENT_IMG, &parent.to_string_lossy());
         message.flag(option::TRACK_MEM, true);

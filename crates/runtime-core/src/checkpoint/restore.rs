@@ -85,11 +85,15 @@ impl Runtime {
         spawn::check_rootfs(plan.rootfs.as_deref().unwrap_or(Path::new("/")))?;
         let sockets = Sockets::connect(create, &bundle.spec.annotations)?;
         let version = criu::version()?;
-        if version < RELABELS
-            && (options.lsm_profile.is_some() || options.lsm_mount_context.is_some())
-        {
-            let message = "--lsm-profile and --lsm-mount-context take criu 3.16 or newer";
-            return Err(criu::failure(message));
+        if version < RELABELS {
+            for (field, label) in [
+                ("lsm_profile", &options.lsm_profile),
+                ("lsm_mount_context", &options.lsm_mount_context),
+            ] {
+                if label.is_some() {
+                    return Err(Error::invalid(field, "takes criu 3.16 or newer"));
+                }
+            }
         }
         let planned = plan.cgroup.as_ref();
         let planned = planned.and_then(|cgroup| cgroup.unit.as_ref());

@@ -328,7 +328,7 @@ impl Compiler<'_> {
                 let Some(path) = path.to_str() else {
                     let path = path.display();
                     let message = format!("{path}, where procfs or sysfs is mounted, is no UTF-8");
-                    return Err(Error::invalid("--no-pivot", message));
+                    return Err(Error::invalid("no_pivot", message));
                 };
                 let path = self.build.str(path)?;
                 self.build.push(Op::Conceal { path });

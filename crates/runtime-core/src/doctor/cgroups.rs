@@ -75,8 +75,8 @@ fn back_end(mode: Mode, systemd: bool) -> Finding {
         Mode::None => "containers have no cgroups",
     };
     let units = match (mode, systemd) {
-        (Mode::None, _) | (_, false) => "systemd does not run, so --systemd-cgroup is refused",
-        (_, true) => "with --systemd-cgroup they are scopes, as systemd runs",
+        (Mode::None, _) | (_, false) => "systemd does not run, so it can make none of them",
+        (_, true) => "those that systemd is to make are scopes",
     };
     Finding::ok("cgroup.backend", format!("{by_files}; {units}"))
 }
@@ -223,8 +223,12 @@ mod tests {
     #[test]
     fn the_back_end_is_explained() {
         for (mode, systemd, text) in [
-            (Mode::V2, true, "with --systemd-cgroup they are scopes"),
-            (Mode::V2, false, "--systemd-cgroup is refused"),
+            (Mode::V2, true, "those that systemd is to make are scopes"),
+            (
+                Mode::V2,
+                false,
+                "systemd does not run, so it can make none of them",
+            ),
             (
                 Mode::Hybrid,
                 false,

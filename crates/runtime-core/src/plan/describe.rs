@@ -7,6 +7,7 @@ use orlop_init::{Op, Part, Record};
 
 use super::{Plan, Source};
 use crate::error::{Error, StepError};
+use crate::hint::Hint;
 use crate::names;
 use crate::signal;
 use crate::user_namespace::Settings;
@@ -184,7 +185,7 @@ impl Plan {
         };
         let reason = self.reason(&step.op, record);
         let hint = super::hints::hint(&step.op, record, self.new_namespaces, step.field.as_deref())
-            .or_else(|| self.setting(&step.op, record));
+            .or_else(|| self.setting(&step.op, record).map(Hint::Words));
         if let Some(field) = &step.field {
             let operation = match step.op {
                 Op::Attach { .. } | Op::AttachLink { .. } => None,
@@ -194,8 +195,9 @@ impl Plan {
                 }
                 ref other => Some(self.describe(other)),
             };
+            let words = hint.and_then(Hint::words);
             if let Some(failed) =
-                self.mount_error(field, operation.as_deref(), &reason, errno, hint)
+                self.mount_error(field, operation.as_deref(), &reason, errno, words)
             {
                 return failed.into();
             }

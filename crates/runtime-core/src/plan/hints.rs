@@ -2,15 +2,15 @@
 
 use orlop_init::{Op, Record};
 
+use crate::hint::Hint;
+
 /// Of a hard limit above the caller's own.
 pub(crate) const RAISED_LIMIT: &str = "raising a hard limit needs CAP_SYS_RESOURCE: lower it in process.rlimits to the caller's own (ulimit -H), or raise that one";
 
 /// Of a clone, or of new namespaces.
-pub(crate) fn of_birth(errno: i32) -> Option<&'static str> {
-    match errno {
-        libc::EPERM => Some(
-            "new namespaces take CAP_SYS_ADMIN: run it as root, or give the container a user namespace (`orlop-runc spec --rootless`)",
-        ),
+pub(crate) fn of_birth(errno: i32) -> Option<Hint> {
+    let words = match errno {
+        libc::EPERM => return Some(Hint::UserNamespace),
         // CLONE_INTO_CGROUP: whoever moves needs rights above where they come from and go to.
         libc::EACCES => Some(
             "the caller itself has to be in the part of the cgroup hierarchy that is delegated to it",
@@ -22,7 +22,8 @@ pub(crate) fn of_birth(errno: i32) -> Option<&'static str> {
             Some("the limit of processes is reached: ulimit -u, or pids.max of the own cgroup")
         }
         _ => None,
-    }
+    };
+    words.map(Hint::Words)
 }
 
 /// Of what is to be mounted.
@@ -33,12 +34,18 @@ pub(super) fn of_source(errno: i32) -> Option<&'static str> {
 }
 
 /// Of an operation that failed, and the field of the specification that asked for it.
-pub(super) fn hint(
-    op: &Op,
-    record: &Record,
-    namespaces: u32,
-    field: Option<&str>,
-) -> Option<&'static str> {
+pub(super) fn hint(op: &Op, record: &Record, namespaces: u32, field: Option<&str>) -> Option<Hint> {
+    match (op, record.value) {
+        (Op::Pivot { .. }, libc::EINVAL) => Some(Hint::NoPivot),
+        // Of a user namespace the host's settings tell more.
+        (Op::Unshare { flags }, errno) if flags & libc::CLONE_NEWUSER as u32 == 0 => {
+            of_birth(errno)
+        }
+        _ => words(op, record, namespaces, field).map(Hint::Words),
+    }
+}
+
+fn words(op: &Op, record: &Record, namespaces: u32, field: Option<&str>) -> Option<&'static str> {
     let new_user = namespaces & libc::CLONE_NEWUSER as u32 != 0;
     match (op, record.value) {
         (Op::MountFs { strict: true, .. }, libc::ELOOP | libc::ENOTDIR) => Some(
@@ -75,17 +82,10 @@ pub(super) fn hint(
         (Op::Groups { .. }, libc::EPERM) if new_user => {
             Some("setgroups is denied in this user namespace")
         }
-        (Op::Pivot { .. }, libc::EINVAL) => {
-            Some("the host's root may be a ramfs, which can't be pivoted from; use --no-pivot")
-        }
         (Op::Attach { .. } | Op::AttachLink { .. }, libc::ENOTDIR) => Some(
             "a directory can't be mounted onto a file, nor a file onto a directory: check the source on the host and the destination in the image",
         ),
         (Op::WriteProc { .. }, libc::ENOENT) => of_proc_file(field?),
-        // Of a user namespace the host's settings tell more.
-        (Op::Unshare { flags }, errno) if flags & libc::CLONE_NEWUSER as u32 == 0 => {
-            of_birth(errno)
-        }
         _ => of_program(op, record.value),
     }
 }

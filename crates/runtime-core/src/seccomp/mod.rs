@@ -54,6 +54,14 @@ pub enum SeccompError {
         /// What is wrong there.
         message: String,
     },
+    /// The profile asks for an action that there is not.
+    #[error("{path}: unknown action {name:?}")]
+    UnknownAction {
+        /// The place in the configuration.
+        path: String,
+        /// What stands there.
+        name: String,
+    },
     /// libseccomp refuses.
     #[error("{path}: libseccomp refuses to {operation}: {reason}")]
     Library {

@@ -283,11 +283,10 @@ fn action(
 ) -> Result<Action, SeccompError> {
     let kind = ACTIONS.iter().find(|(known, _)| *known == name);
     match (kind, errno) {
-        (None, _) => {
-            let advice = "`orlop-runc features` lists those that there are";
-            let message = format!("unknown action {name:?} ({advice})");
-            Err(invalid(path.to_owned(), message))
-        }
+        (None, _) => Err(SeccompError::UnknownAction {
+            path: path.to_owned(),
+            name: name.to_owned(),
+        }),
         (Some((_, ActionKind::Numbered(make))), errno) => {
             errno_or_eperm(errno_path, errno).map(make)
         }

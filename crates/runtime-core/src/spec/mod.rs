@@ -102,8 +102,8 @@ impl Spec {
 }
 
 impl Process {
-    /// Reads a `process` object alone, as `exec --process` takes it, and tells the places in it that
-    /// no version known here has.
+    /// Reads a `process` object alone, as a further process of a container has one, and tells the places
+    /// in it that no version known here has.
     ///
     /// # Errors
     /// Names the place in the document and what is wrong there.
@@ -113,8 +113,8 @@ impl Process {
 }
 
 impl Resources {
-    /// Reads a `resources` object alone, as `update --resources` takes it, and tells the places in it
-    /// that no version known here has.
+    /// Reads a `resources` object alone, as an update takes it, and tells the places in it that no
+    /// version known here has.
     ///
     /// # Errors
     /// Names the place in the document and what is wrong there.

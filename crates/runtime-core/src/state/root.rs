@@ -140,9 +140,14 @@ impl StateRoot {
 }
 
 fn not_opened(path: &Path, errno: Errno) -> Error {
-    let operation = format!("open the state directory {}", path.display());
-    let anothers = "it is another user's: name your own by --root, or set XDG_RUNTIME_DIR";
-    Error::system(operation, errno).hinted((errno == Errno::ACCESS).then_some(anothers))
+    if errno == Errno::ACCESS {
+        let path = path.to_owned();
+        return Error::ForeignRoot { path };
+    }
+    Error::system(
+        format!("open the state directory {}", path.display()),
+        errno,
+    )
 }
 
 /// Whether the path is a link that root or this user made: anybody else's could lead anywhere.
