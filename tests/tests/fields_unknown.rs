@@ -1,6 +1,6 @@
 //! Properties and values that the specification does not have: told in the log, and otherwise ignored.
 
-use orlop_tests::{Fixture, test_name};
+use orlop_tests::{Fixture, cgroup, test_name};
 use serde_json::json;
 use std::fs;
 
@@ -77,6 +77,42 @@ fn what_is_unknown_in_limits_and_in_a_process_is_told_too() {
     let output = container.call_with("exec", &option).run().ok();
     let told = "process.json: argz: unknown property; ignored";
     assert!(output.stderr.contains(told), "{output}");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn names_in_other_letters_are_read_and_told() {
+    let fixture = Fixture::new(test_name!());
+    let mut bundle = fixture.bundle().args(&["sleep", "60"]);
+    let process = bundle.config["process"].as_object_mut().unwrap();
+    process.remove("env");
+    process.insert("ENV".to_owned(), json!(["PATH=/bin", "WORD=read"]));
+    let container = fixture.container(&bundle.written());
+    let output = container.create().ok();
+    let told = "config.json: process.ENV: read as env; write it so";
+    assert!(output.stderr.contains(told), "{output}");
+    container.start().ok();
+    fixture.track(&container);
+    // What comes later reads the container's own copy.
+    let call = container.call_with("exec", &[]);
+    let output = call.args(["sh", "-c", "echo $WORD"]).run().ok();
+    assert_eq!(output.stdout, "read\n");
+    let limits = json!({ "Pids": { "limit": 41 } }).to_string();
+    let call = container.call_with("update", &["-r", "-"]).stdin(limits);
+    let output = call.run().ok();
+    let told = "standard input: Pids: read as pids; write it so";
+    assert!(output.stderr.contains(told), "{output}");
+    assert_eq!(cgroup::read(container.pid(), "pids", "pids.max"), "41");
+    // As text: where there are two, their order counts.
+    let both = r#"{ "Pids": { "limit": 42 }, "pids": { "Limit": 43 } }"#;
+    let call = container.call_with("update", &["-r", "-"]).stdin(both);
+    let output = call.run().ok();
+    assert!(
+        output.stderr.contains("of two values the later"),
+        "{output}"
+    );
+    assert_eq!(cgroup::read(container.pid(), "pids", "pids.max"), "43");
     container.delete_force().ok();
     fixture.assert_clean();
 }

@@ -26,7 +26,7 @@ pub struct Bundle {
     pub spec: Spec,
     /// What is to be said of it in a log.
     pub(crate) warnings: Vec<String>,
-    /// `config.json` as it is.
+    /// `config.json` as it is, but for names of properties that were put right.
     pub(crate) config: Vec<u8>,
 }
 
@@ -60,18 +60,16 @@ impl Bundle {
             let message = format!("{}: larger than {MAX_CONFIG} bytes", file.display());
             return Err(Error::invalid(CONFIG, message));
         }
-        let read = Spec::from_slice_noting(&config);
-        let (spec, unknown) = read.map_err(|error| Error::Config { path: file, error })?;
-        // config.md, extensibility: they are to be ignored, and may be logged.
-        let warnings = unknown
-            .into_iter()
-            .map(|place| format!("{CONFIG}: {place}: unknown property; ignored"))
-            .collect();
+        let read = Spec::read(&config);
+        let read = read.map_err(|error| Error::Config { path: file, error })?;
+        let remarks = read.remarks.into_iter();
         Ok(Self {
             path,
-            spec,
-            warnings,
-            config,
+            spec: read.value,
+            warnings: remarks
+                .map(|remark| format!("{CONFIG}: {remark}"))
+                .collect(),
+            config: read.put_right.map_or(config, String::into_bytes),
         })
     }
 }

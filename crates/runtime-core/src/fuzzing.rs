@@ -28,8 +28,13 @@ pub const TARGETS: [(&str, Target); 6] = [
     ("names", names),
 ];
 
-/// `config.json`: what was read is written and read again as the same.
+/// `config.json`: what was read is written and read again as the same, names that were put right too.
 pub fn spec(data: &[u8]) {
+    if let Ok(read) = Spec::read(data)
+        && let Some(document) = read.put_right
+    {
+        assert_eq!(Spec::from_slice(document.as_bytes()), Ok(read.value));
+    }
     let Ok(read) = Spec::from_slice(data) else {
         return;
     };

@@ -32,11 +32,10 @@ pub(super) fn warn(context: &Context, warnings: &[String]) {
     }
 }
 
-/// Records the places in a document that mean nothing here.
-pub(super) fn warn_of_unknown(context: &Context, document: &str, places: &[String]) {
-    for place in places {
-        let message = format!("{document}: {place}: unknown property; ignored");
-        context.log.warn(&message);
+/// Records what is to be remarked on in a document.
+pub(super) fn warn_of_document(context: &Context, document: &str, remarks: &[String]) {
+    for remark in remarks {
+        context.log.warn(&format!("{document}: {remark}"));
     }
 }
 

@@ -131,9 +131,9 @@ fn process(
         let json = fs::read(&path)
             .map_err(|error| Failure::io(format_args!("read {}", path.display()), error))?;
         let name = path.display().to_string();
-        let (process, unknown) = Process::from_slice_noting(&json)
+        let (process, remarks) = Process::from_slice_noting(&json)
             .map_err(|error| Failure::new(format!("{name}: {error}")))?;
-        container::warn_of_unknown(context, &name, &unknown);
+        container::warn_of_document(context, &name, &remarks);
         return Ok(process);
     }
     let arguments = matches.arguments().get(1..).unwrap_or_default();

@@ -128,9 +128,9 @@ fn from_file(context: &Context, path: &Path) -> Result<Resources, Failure> {
         (path.display().to_string(), read)
     };
     read.map_err(|error| Failure::io(format_args!("read {name}"), error))?;
-    let (resources, unknown) = Resources::from_slice_noting(&json)
+    let (resources, remarks) = Resources::from_slice_noting(&json)
         .map_err(|error| Failure::new(format!("{name}: {error}")))?;
-    container::warn_of_unknown(context, &name, &unknown);
+    container::warn_of_document(context, &name, &remarks);
     Ok(resources)
 }
 

@@ -11,16 +11,20 @@
 mod defaults;
 mod hooks;
 mod linux;
+mod merge;
 mod mounts;
 mod process;
+mod reader;
 mod resources;
 mod seccomp;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use defaults::{default_spec, rootless_spec};
@@ -38,6 +42,8 @@ pub use resources::{
     Resources, ThrottleDevice, WeightDevice,
 };
 pub use seccomp::{ArgCondition, Seccomp, SyscallRule};
+
+use reader::{Letters, Misspelt};
 
 /// The newest version of the specification that these types follow.
 pub const OCI_VERSION: &str = "1.3.0";
@@ -83,43 +89,49 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Reads a `config.json`.
+    /// Reads a `config.json`. Names of properties have to be written as the specification has them.
     ///
     /// # Errors
     /// Names the place in the document and what is wrong there.
     pub fn from_slice(json: &[u8]) -> Result<Self, SpecError> {
-        parse(json)
+        parse(text_of(json)?)
     }
 
-    /// Reads a `config.json`, and tells the places in it that no version known here has: they mean
-    /// nothing, or a mistake in writing.
+    /// Reads a `config.json`, and tells what is to be remarked on in it: properties that no version
+    /// known here has, which mean nothing, or a mistake in writing; and those whose names are right but
+    /// for the case of letters, which are read as what they mean, and as one where there are two.
     ///
     /// # Errors
     /// As [`Spec::from_slice`].
     pub fn from_slice_noting(json: &[u8]) -> Result<(Self, Vec<String>), SpecError> {
+        Self::read(json).map(Noted::without_document)
+    }
+
+    /// As [`Spec::from_slice_noting`].
+    pub(crate) fn read(json: &[u8]) -> Result<Noted<Self>, SpecError> {
         parse_noting(json)
     }
 }
 
 impl Process {
-    /// Reads a `process` object alone, as a further process of a container has one, and tells the places
-    /// in it that no version known here has.
+    /// Reads a `process` object alone, as a further process of a container has one, and tells what is to
+    /// be remarked on in it, as [`Spec::from_slice_noting`].
     ///
     /// # Errors
     /// Names the place in the document and what is wrong there.
     pub fn from_slice_noting(json: &[u8]) -> Result<(Self, Vec<String>), SpecError> {
-        parse_noting(json)
+        parse_noting(json).map(Noted::without_document)
     }
 }
 
 impl Resources {
-    /// Reads a `resources` object alone, as an update takes it, and tells the places in it that no
-    /// version known here has.
+    /// Reads a `resources` object alone, as an update takes it, and tells what is to be remarked on in
+    /// it, as [`Spec::from_slice_noting`].
     ///
     /// # Errors
     /// Names the place in the document and what is wrong there.
     pub fn from_slice_noting(json: &[u8]) -> Result<(Self, Vec<String>), SpecError> {
-        parse_noting(json)
+        parse_noting(json).map(Noted::without_document)
     }
 }
 
@@ -143,39 +155,76 @@ impl fmt::Display for SpecError {
 
 impl std::error::Error for SpecError {}
 
-/// Parses, and tells the places that the type does not have.
-fn parse_noting<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<(T, Vec<String>), SpecError> {
-    let mut unknown = Vec::new();
-    let mut document = serde_json::Deserializer::from_str(text_of(json)?);
-    // An `Option` on the way is no part of the document.
-    let read = serde_ignored::deserialize(&mut document, |path| {
-        unknown.push(path.to_string().replace(".?", ""));
-    });
-    match (read, document.end()) {
-        (Ok(read), Ok(())) => Ok((read, unknown)),
-        // It fails again, and says where.
-        _ => parse(json).map(|read| (read, unknown)),
+/// What was read, and what is to be said of it.
+pub(crate) struct Noted<T> {
+    pub value: T,
+    /// Each with its place.
+    pub remarks: Vec<String>,
+    /// The document with its names put right, where some were not.
+    pub put_right: Option<String>,
+}
+
+impl<T> Noted<T> {
+    fn without_document(self) -> (T, Vec<String>) {
+        (self.value, self.remarks)
+    }
+}
+
+/// Parses, and remarks on what is in the document. Only where there is anything, or it can't be read,
+/// names are looked at without regard to case.
+fn parse_noting<T: DeserializeOwned>(json: &[u8]) -> Result<Noted<T>, SpecError> {
+    let json = text_of(json)?;
+    if let Ok((value, findings)) = reader::read(json, Letters::AsTheyAre)
+        && findings.unknown.is_empty()
+    {
+        return Ok(Noted {
+            value,
+            remarks: Vec::new(),
+            put_right: None,
+        });
+    }
+    let mut document = Cow::Borrowed(json);
+    let mut remarks = Vec::new();
+    loop {
+        let (value, findings) = reader::read(&document, Letters::InAnyCase)?;
+        for Misspelt { place, name, .. } in &findings.misspelt {
+            remarks.push(format!("{place}: read as {name}; write it so"));
+        }
+        if findings.again.is_empty() {
+            // config.md, extensibility: they are to be ignored, and may be logged.
+            let unknown = findings.unknown.iter();
+            remarks.extend(unknown.map(|place| format!("{place}: unknown property; ignored")));
+            if !findings.misspelt.is_empty() {
+                document = findings.put_right(&document).into();
+            }
+            return Ok(Noted {
+                value,
+                remarks,
+                put_right: match document {
+                    Cow::Borrowed(_) => None,
+                    Cow::Owned(document) => Some(document),
+                },
+            });
+        }
+        let again = findings.again.iter();
+        remarks.extend(again.map(|place| {
+            format!("{place}: the same property stands before it in other letters; both are read, and of two values the later")
+        }));
+        // What is in them is looked at once they are one.
+        let merged = merge::merged(&findings.put_right(&document));
+        document = merged
+            .map_err(|error| SpecError {
+                path: ".".to_owned(),
+                message: error.to_string(),
+            })?
+            .into();
     }
 }
 
 /// Parses without bookkeeping, and once more with it only to say where an error is.
-fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, SpecError> {
-    let json = text_of(json)?;
-    serde_json::from_str(json).map_err(|first| {
-        let traced: Result<T, _> =
-            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json));
-        match traced {
-            Err(error) => SpecError {
-                path: error.path().to_string(),
-                message: error.into_inner().to_string(),
-            },
-            // Only the first pass looks for what comes after the document.
-            Ok(_) => SpecError {
-                path: ".".to_owned(),
-                message: first.to_string(),
-            },
-        }
-    })
+fn parse<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, SpecError> {
+    serde_json::from_str(json)
+        .or_else(|_| reader::read(json, Letters::AsTheyAre).map(|(value, _)| value))
 }
 
 /// Checked as a whole, which takes less than string by string.

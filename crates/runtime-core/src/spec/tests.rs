@@ -156,3 +156,115 @@ fn broken_documents_are_errors() {
     let deep = "[".repeat(100_000);
     assert!(Spec::from_slice(format!("{{\"x\":{deep}").as_bytes()).is_err());
 }
+
+#[test]
+fn the_case_of_letters_in_names_does_not_matter() {
+    let json = r#"{"OCIVersion":"1.0.0","Process":{"cwd":"/","user":{"UID":1,"gid":2},"Args":["x"]},
+        "Annotations":{"CPU":"kept","cpu":"too"},
+        "linux":{"Namespaces":[{"type":"pid"},{"Type":"NETWORK"}],
+                 "sysctl":{"kernel.MsgMax":"1"},
+                 "resources":{"CPU":{"Shares":7},"HugepageLimits":[{"PAGESIZE":"2MB","limit":1,"Other":0}]}}}"#;
+    let right = json
+        .replace("OCIVersion", "ociVersion")
+        .replace("Process", "process")
+        .replace("UID", "uid")
+        .replace("Args", "args")
+        .replace("Annotations", "annotations")
+        .replace("Namespaces", "namespaces")
+        .replace("Type", "type")
+        .replace("\"CPU\":{", "\"cpu\":{")
+        .replace("Shares", "shares")
+        .replace("HugepageLimits", "hugepageLimits")
+        .replace("PAGESIZE", "pageSize");
+    let read = Spec::read(json.as_bytes()).unwrap();
+    assert_eq!(read.put_right.as_deref(), Some(right.as_str()));
+    assert_eq!(read.value, Spec::from_slice(right.as_bytes()).unwrap());
+    let resources = read.value.linux.unwrap().resources.unwrap();
+    assert_eq!(resources.cpu.unwrap().shares, Some(7));
+    assert_eq!(
+        read.remarks,
+        [
+            "OCIVersion: read as ociVersion; write it so",
+            "Process: read as process; write it so",
+            "Process.user.UID: read as uid; write it so",
+            "Process.Args: read as args; write it so",
+            "Annotations: read as annotations; write it so",
+            "linux.Namespaces: read as namespaces; write it so",
+            "linux.Namespaces[1].Type: read as type; write it so",
+            "linux.resources.CPU: read as cpu; write it so",
+            "linux.resources.CPU.Shares: read as shares; write it so",
+            "linux.resources.HugepageLimits: read as hugepageLimits; write it so",
+            "linux.resources.HugepageLimits[0].PAGESIZE: read as pageSize; write it so",
+            "linux.resources.HugepageLimits[0].Other: unknown property; ignored",
+        ]
+    );
+    let (resources, remarks) = Resources::from_slice_noting(br#"{"Pids":{"LIMIT":3}}"#).unwrap();
+    assert_eq!((resources.pids.unwrap().limit, remarks.len()), (Some(3), 2));
+    let (process, _) = Process::from_slice_noting(br#"{"CWD":"/x","user":{}}"#).unwrap();
+    assert_eq!(process.cwd, "/x");
+}
+
+/// As Go's JSON has it, and so runc.
+#[test]
+fn two_names_of_a_property_are_one() {
+    let json = r#"{"cpu":{"shares":2,"quota":5},"pids":{"LIMIT":1,"Limit":3},
+        "CPU":{"Quota":3,"CPUs":"1"},"Cpu":{"Other":1}}"#;
+    let (resources, remarks) = Resources::from_slice_noting(json.as_bytes()).unwrap();
+    let cpu = resources.cpu.unwrap();
+    assert_eq!((cpu.shares, cpu.quota), (Some(2), Some(3)));
+    assert_eq!(cpu.cpus.as_deref(), Some("1"));
+    assert_eq!(resources.pids.unwrap().limit, Some(3));
+    let again = "the same property stands before it in other letters; both are read, and of two values the later";
+    let again = |place| format!("{place}: {again}");
+    assert_eq!(
+        remarks,
+        [
+            "pids.LIMIT: read as limit; write it so".to_owned(),
+            "pids.Limit: read as limit; write it so".to_owned(),
+            "CPU: read as cpu; write it so".to_owned(),
+            "Cpu: read as cpu; write it so".to_owned(),
+            again("pids.Limit"),
+            again("CPU"),
+            again("Cpu"),
+            "cpu.Quota: read as quota; write it so".to_owned(),
+            "cpu.CPUs: read as cpus; write it so".to_owned(),
+            again("cpu.Quota"),
+            "cpu.Other: unknown property; ignored".to_owned(),
+        ]
+    );
+    // Whichever comes first.
+    let (resources, _) =
+        Resources::from_slice_noting(br#"{"CPU":{"shares":2},"cpu":{"shares":4}}"#).unwrap();
+    assert_eq!(resources.cpu.unwrap().shares, Some(4));
+    // The same name twice is a mistake, as ever.
+    let error = Resources::from_slice_noting(br#"{"cpu":{},"cpu":{},"CPU":{}}"#).unwrap_err();
+    assert!(
+        error.to_string().starts_with("duplicate field `cpu`"),
+        "{error}"
+    );
+}
+
+/// There is nothing in the document that could be put right.
+#[test]
+fn names_with_escapes_have_to_be_right() {
+    let json = br#"{"\u0043pu":{"shares":2},"pi\u0064s":{"limit":3}}"#;
+    let (resources, remarks) = Resources::from_slice_noting(json).unwrap();
+    assert_eq!(resources.cpu, None);
+    assert_eq!(resources.pids.unwrap().limit, Some(3));
+    assert_eq!(remarks, ["Cpu: unknown property; ignored"]);
+}
+
+#[test]
+fn errors_stay_where_they_are_when_names_are_put_right() {
+    let json = "{\"CPU\": {\n \"Shares\": \"many\"}}";
+    let error = Resources::from_slice_noting(json.as_bytes()).unwrap_err();
+    let line = "CPU.Shares: invalid type: string \"many\", expected u64 at line 2 column 17";
+    assert!(error.to_string().starts_with(line), "{error}");
+    // What is unreadable is so with and without.
+    for broken in ["{\"CPU\":", "{\"CPU\":{}} x", "[]", "{\"CPU\":{}, 1:2}"] {
+        assert!(
+            Resources::from_slice_noting(broken.as_bytes()).is_err(),
+            "{broken}"
+        );
+    }
+}
