@@ -324,7 +324,7 @@ fn refusals() -> Vec<(Value, &'static str)> {
         ),
         (
             mounted(&json!([bind(&["bind", "idmap=uids=@0-7-1;gids=0-1-1"])])),
-            "mounts[0]: options: idmap: \"uids=@0-7-1\": relative to the container, whose user namespace does not map it",
+            "mounts[0]: options: idmap: \"uids=@0-7-1\": relative to the container, whose user namespace does not map all of it",
         ),
         (
             mounted(

@@ -54,7 +54,7 @@ impl Compiler<'_> {
     }
 
     /// crun's `idmap=uids=0-1000-10#10-2000-1;gids=@0-1-1`: of the file system, of the host, how many.
-    /// With `@` the second one is the container's.
+    /// With `@` the second one is the container's, and all that it counts have to be.
     fn written_ids(&self, text: &str) -> Result<MountIds> {
         let (mut uids, mut gids) = (Vec::new(), Vec::new());
         for part in text.split(';').filter(|part| !part.is_empty()) {
@@ -144,17 +144,17 @@ impl Compiler<'_> {
 
 /// Triplets `FIRST-HOST-COUNT`, with `#` between them.
 fn written_map(text: &str, container: &[IdMapping]) -> Result<Vec<IdMapping>, &'static str> {
-    let triplets = text.split('#').filter(|triplet| !triplet.is_empty());
-    triplets
-        .map(|triplet| written_line(triplet, container))
-        .collect()
+    let mut map = Vec::new();
+    for triplet in text.split('#').filter(|triplet| !triplet.is_empty()) {
+        match triplet.strip_prefix('@') {
+            Some(numbers) => relative(written_line(numbers)?, container, &mut map)?,
+            None => map.push(written_line(triplet)?),
+        }
+    }
+    Ok(map)
 }
 
-fn written_line(triplet: &str, container: &[IdMapping]) -> Result<IdMapping, &'static str> {
-    let (is_relative, numbers) = match triplet.strip_prefix('@') {
-        Some(numbers) => (true, numbers),
-        None => (false, triplet),
-    };
+fn written_line(numbers: &str) -> Result<IdMapping, &'static str> {
     let number = |text: &str| text.parse().ok();
     let mut parts = numbers.split('-').map(number);
     let (Some(Some(first)), Some(Some(host)), Some(Some(size)), None) =
@@ -162,22 +162,44 @@ fn written_line(triplet: &str, container: &[IdMapping]) -> Result<IdMapping, &'s
     else {
         return Err("not three numbers with - between them");
     };
-    let mut line = IdMapping {
+    Ok(IdMapping {
         container_id: first,
         host_id: host,
         size,
-    };
-    if is_relative {
-        let holds = |map: &&IdMapping| {
-            (map.container_id..map.container_id.saturating_add(map.size)).contains(&first)
+    })
+}
+
+/// Adds a line whose second number is the container's, as the host's: in as many parts as the
+/// container's own map has there. An id that it lacks would be one of the host that is not its own.
+fn relative(
+    line: IdMapping,
+    container: &[IdMapping],
+    to: &mut Vec<IdMapping>,
+) -> Result<(), &'static str> {
+    let mut rest = line;
+    loop {
+        // Where the id is among those of a line, if it is.
+        let held = container.iter().find_map(|map| {
+            let at = rest.host_id.checked_sub(map.container_id)?;
+            (at < map.size).then_some((map, at))
+        });
+        let Some((map, at)) = held else {
+            return Err("relative to the container, whose user namespace does not map all of it");
         };
-        let Some(map) = container.iter().find(holds) else {
-            return Err("relative to the container, whose user namespace does not map it");
-        };
-        let host = i64::from(host) + i64::from(map.host_id) - i64::from(map.container_id);
-        line.host_id = u32::try_from(host).map_err(|_| "relative to before the first id")?;
+        let size = rest.size.min(map.size - at);
+        let beyond = "it ends behind the last id";
+        to.push(IdMapping {
+            container_id: rest.container_id,
+            host_id: map.host_id.checked_add(at).ok_or(beyond)?,
+            size,
+        });
+        rest.size -= size;
+        if rest.size == 0 {
+            return Ok(());
+        }
+        rest.container_id = rest.container_id.checked_add(size).ok_or(beyond)?;
+        rest.host_id = rest.host_id.checked_add(size).ok_or(beyond)?;
     }
-    Ok(line)
 }
 
 #[cfg(test)]
@@ -199,7 +221,10 @@ mod tests {
             ("0-1-10#10-11-10", vec![line(0, 1, 10), line(10, 11, 10)]),
             // The example of crun(1).
             ("@1-3-10", vec![line(1, 4, 10)]),
-            ("#0-0-1#@0-5-2", vec![line(0, 0, 1), line(0, 5, 2)]),
+            ("#0-0-1#@0-5-2", vec![line(0, 0, 1), line(0, 6, 2)]),
+            // Not 0-0-3: the container's next ids are not the host's next ones.
+            ("@7-0-3", vec![line(7, 0, 1), line(8, 2, 2)]),
+            ("@0-1000-1", vec![line(0, 1001, 1)]),
         ] {
             assert_eq!(written_map(text, &container), Ok(wanted), "{text}");
         }
@@ -209,7 +234,10 @@ mod tests {
             "a-b-c",
             "1--2-3",
             "4294967296-0-1",
-            "@5000-0-1",
+            "@0-5000-1",
+            "@0-1000-2",
+            "@0-1-1001",
+            "@4294967295-0-2",
         ] {
             assert!(written_map(wrong, &container).is_err(), "{wrong}");
         }
