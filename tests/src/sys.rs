@@ -5,7 +5,7 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::ptr;
@@ -275,4 +275,11 @@ fn request(listener: BorrowedFd<'_>, number: u32, argument: *mut libc::c_void) -
         }
     })
     .map_err(io::Error::from)
+}
+
+/// A descriptor that this process was started with, by its number.
+#[must_use]
+pub fn inherited(number: i32) -> OwnedFd {
+    // SAFETY: it was open before the process began, and only its first user asks for it.
+    unsafe { OwnedFd::from_raw_fd(number) }
 }
