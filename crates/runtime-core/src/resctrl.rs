@@ -15,6 +15,7 @@ pub(crate) use stats::read as read_stats;
 pub use stats::{Allocated, BandwidthInfo, CacheInfo, MemoryTraffic, ResctrlStats};
 
 use crate::error::{Context, Error, Result};
+use crate::mountinfo;
 
 /// A group that processes of the container are in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,14 +152,14 @@ pub(crate) fn remove(places: &[ResctrlPlace]) -> Result<()> {
 
 /// Where the file system is mounted.
 pub(crate) fn mount_point() -> Option<PathBuf> {
-    of_mountinfo(&fs::read_to_string("/proc/self/mountinfo").ok()?)
+    of_table(&fs::read("/proc/self/mountinfo").ok()?)
 }
 
-fn of_mountinfo(mountinfo: &str) -> Option<PathBuf> {
-    let line = mountinfo
-        .lines()
-        .find(|line| line.contains(" - resctrl "))?;
-    line.split(' ').nth(4).map(PathBuf::from)
+fn of_table(table: &[u8]) -> Option<PathBuf> {
+    let mut mounts = mountinfo::mounts(table);
+    mounts
+        .find(|mount| mount.kind == "resctrl" && mount.is_whole())
+        .map(|mount| mount.point)
 }
 
 #[cfg(test)]
@@ -247,8 +248,11 @@ mod tests {
 
     #[test]
     fn the_mount_point_is_found() {
-        let lines = "1 0 0:1 / / rw - ext4 /dev/sda rw\n2 1 0:2 / /sys/fs/resctrl rw - resctrl resctrl rw\n";
-        assert_eq!(of_mountinfo(lines), Some("/sys/fs/resctrl".into()));
-        assert_eq!(of_mountinfo("1 0 0:1 / / rw - ext4 resctrl rw\n"), None);
+        let root = b"1 0 0:1 / /\xff rw - ext4 resctrl rw\n";
+        let whole = b"3 1 0:2 / /sys/fs/res\\040ctrl rw - resctrl resctrl rw\n";
+        let part = b"2 1 0:2 /group /mnt rw - resctrl resctrl rw\n";
+        let table = [&root[..], part, whole].concat();
+        assert_eq!(of_table(&table), Some("/sys/fs/res ctrl".into()));
+        assert_eq!(of_table(root), None);
     }
 }
