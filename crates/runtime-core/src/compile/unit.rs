@@ -181,6 +181,19 @@ mod tests {
     }
 
     #[test]
+    fn the_properties_are_in_the_handbook() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/annotations.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let (_, section) = page.split_once("## Properties of a scope").unwrap();
+        let listed: Vec<_> = section.split('`').skip(1).step_by(2).collect();
+        for name in PROPERTIES {
+            assert!(listed.contains(&name), "{name}");
+        }
+        let known = |name: &&str| PROPERTIES.contains(name) || name.contains('.');
+        assert!(listed.iter().all(known), "{listed:?}");
+    }
+
+    #[test]
     fn units_lie_in_their_slices() {
         for (text, expected) in [
             ("", "/system.slice/runc-c1.scope"),
