@@ -1,10 +1,8 @@
 /*
  * What Rust's standard library for glibc, and a libseccomp.a that was compiled for glibc, refer to and
- * musl does not have, or has only slowly. See docs/decisions/0008-static-linking.md.
+ * musl does not have. See docs/decisions/0008-static-linking.md.
  */
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
 struct dl_find_object;
@@ -34,25 +32,4 @@ int __fprintf_chk(FILE *stream, int flag, const char *format, ...)
 	written = vfprintf(stream, format, arguments);
 	va_end(arguments);
 	return written;
-}
-
-/* musl's own looks at one byte at a time; a cached filter's profile of 10 KB is compared at every `create`. */
-int memcmp(const void *left, const void *right, size_t length)
-{
-	const unsigned char *a = left, *b = right;
-
-	for (; length >= sizeof(uint64_t); length -= sizeof(uint64_t)) {
-		uint64_t x, y;
-
-		__builtin_memcpy(&x, a, sizeof(x));
-		__builtin_memcpy(&y, b, sizeof(y));
-		if (x != y)
-			break;
-		a += sizeof(x);
-		b += sizeof(y);
-	}
-	for (; length > 0; length--, a++, b++)
-		if (*a != *b)
-			return *a - *b;
-	return 0;
 }

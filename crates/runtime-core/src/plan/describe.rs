@@ -162,7 +162,7 @@ impl Plan {
         if self.clone_flags & libc::CLONE_NEWUSER as u32 == 0 {
             return birth;
         }
-        let of_setting = Settings::now().refusal(errno);
+        let of_setting = Settings::now().refusal(errno).map(Hint::Words);
         StepError {
             operation: format!(
                 "make new {} namespaces",
