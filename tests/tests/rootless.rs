@@ -7,6 +7,7 @@ use orlop_tests::{Fixture, cgroup, skip, test_name};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[test]
@@ -170,32 +171,22 @@ fn limits_need_a_delegated_cgroup() {
         fixture.assert_clean();
         skip!("no cgroup v1 here: delegation on v2 is systemd's");
     }
-    delegate(fixture.tag());
-    user.run("true")
-        .fails_naming(&["cgroup", "the caller itself has to be"]);
-    user.inside = Some(fixture.tag().to_owned());
-    let output = user.run("grep :memory: /proc/self/cgroup").ok();
-    assert!(output.stdout.contains(&path), "{output}");
-    let id = format!("{}-d", fixture.tag());
-    user.set("/process/args", json!(["sleep", "60"]));
-    user.bundle.write().expect("write the configuration");
-    user.call("", &format!("run -d {id} </dev/null >/dev/null 2>&1"))
-        .ok();
-    let state = user.call("", &format!("state {id}")).ok().json();
-    let pid = state["pid"]
-        .as_u64()
-        .and_then(|pid| u32::try_from(pid).ok());
-    let limit = cgroup::read(pid.expect("a pid"), "memory", "memory.limit_in_bytes");
-    assert_eq!(limit, "33554432");
-    user.call("", &format!("delete --force {id}")).ok();
+    delegate(fixture.tag(), |_| true);
+    // Whether it is in the part of the unified hierarchy that is delegated, too, or elsewhere.
+    for inside in [None, Some(fixture.tag().to_owned())] {
+        user.inside = inside;
+        let output = user.run("grep :memory: /proc/self/cgroup").ok();
+        assert!(output.stdout.contains(&path), "{output}");
+    }
     drop(user);
     cgroup::remove_named(fixture.tag());
     fixture.assert_clean();
 }
 
-/// Gives the user a cgroup in every hierarchy, as an administrator does.
-fn delegate(name: &str) {
-    for root in cgroup_roots().expect("find the hierarchies") {
+/// Gives the user a cgroup in each of these hierarchies, as an administrator does.
+fn delegate(name: &str, hierarchy: impl Fn(&Path) -> bool) {
+    let roots = cgroup_roots().expect("find the hierarchies");
+    for root in roots.iter().filter(|root| hierarchy(root)) {
         let folder = root.join(name);
         fs::create_dir(&folder).expect("make a cgroup");
         for file in ["cpuset.cpus", "cpuset.mems"] {
@@ -207,6 +198,161 @@ fn delegate(name: &str) {
         for entry in fs::read_dir(&folder).expect("list").flatten() {
             chown(entry.path(), Some(USER.1), Some(USER.1)).expect("hand over");
         }
+    }
+}
+
+/// More processes than a limit of 20 allows, and more memory than one of 32 MiB.
+const FORKS: &str = "exec ID sh -c 'for i in $(seq 20); do sleep 5 & done; kill $(jobs -p)'";
+const HOG: &str = "exec ID sh -c 'head -c 100000000 /dev/zero | tail -n 1 >/dev/null'";
+
+/// The pid of a container's first process.
+#[track_caller]
+fn pid_of(user: &User<'_>, id: &str) -> u32 {
+    let state = user.call("", &format!("state {id}")).ok().json();
+    let pid = state["pid"].as_u64();
+    pid.and_then(|pid| u32::try_from(pid).ok()).expect("a pid")
+}
+
+/// Names below the name, in whatever hierarchy.
+fn left_below(name: &str) -> Vec<PathBuf> {
+    let roots = cgroup_roots().expect("find the hierarchies");
+    let below = roots.iter().map(|root| root.join(name).join("below"));
+    below.filter(|folder| folder.exists()).collect()
+}
+
+#[test]
+fn what_is_delegated_of_v1_is_used_without_the_rest() {
+    if !orlop_tests::view::has_v1() {
+        skip!("no cgroup v1 here");
+    }
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    let tag = fixture.tag();
+    let here = ["memory", "pids", "cpu", "freezer"];
+    delegate(tag, |root| here.iter().any(|name| root.ends_with(name)));
+    user.set("/linux/cgroupsPath", json!(format!("/{tag}/below")));
+    user.set(
+        "/linux/resources",
+        json!({ "memory": { "limit": 33_554_432 }, "pids": { "limit": 20 } }),
+    );
+    user.set("/process/args", json!(["sleep", "600"]));
+    user.bundle.write().expect("write the configuration");
+    let id = format!("{tag}-c");
+    let call = |command: &str| user.call("", &command.replace("ID", &id));
+    call("create ID </dev/null >/dev/null").ok();
+    let pid = pid_of(&user, &id);
+    let table = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("a table");
+    let inside = format!("/{tag}/below");
+    for line in table.lines() {
+        let is_delegated = here.iter().any(|name| line.contains(&format!(":{name}:")));
+        assert_eq!(line.ends_with(&inside), is_delegated, "{line}");
+    }
+    let file = |controller: &str, file: &str| cgroup::read(pid, controller, file);
+    assert_eq!(file("memory", "memory.limit_in_bytes"), "33554432");
+    call("start ID").ok();
+    call(FORKS).says("fork");
+    assert!(!call(HOG).status.success(), "a limit of memory holds");
+    call("update --pids-limit 30 --cpu-quota 50000 ID").ok();
+    assert_eq!(file("pids", "pids.max"), "30");
+    assert_eq!(file("cpu", "cpu.cfs_quota_us"), "50000");
+    call("update --cpuset-cpus 0 ID").fails_naming(&["cpuset", "delegated to the user"]);
+    call("pause ID").ok();
+    assert_eq!(file("freezer", "freezer.state"), "FROZEN");
+    assert!(call("list").ok().stdout.contains("paused"));
+    call("resume ID").ok();
+    assert!(call("ps ID").ok().stdout.contains("sleep 600"));
+    call("kill ID KILL").ok();
+    call("delete --force ID").ok();
+    assert_eq!(left_below(tag), Vec::<PathBuf>::new());
+    // Where a limit needs another hierarchy, nothing is made.
+    user.set("/linux/resources", json!({ "cpu": { "cpus": "0" } }));
+    user.run("true")
+        .fails_naming(&["/cpuset/", "not delegated to this user"]);
+    assert_eq!(left_below(tag), Vec::<PathBuf>::new());
+    drop(user);
+    cgroup::remove_named(tag);
+    fixture.assert_clean();
+}
+
+/// As systemd does it for `user@.service`: the controllers are handed down, and the user has the
+/// directory and the files that the kernel names.
+#[test]
+fn a_subtree_of_v2_is_used() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    let tag = fixture.tag();
+    let mut unified = PathBuf::from("/sys/fs/cgroup");
+    if orlop_tests::view::has_v1() {
+        unified.push("unified");
+        let line = format!("mount --bind {} /sys/fs/cgroup", unified.display());
+        user.root(&line).ok();
+    }
+    let script = format!(
+        "cd /sys/fs/cgroup && for one in $(cat cgroup.controllers); do echo +$one >cgroup.subtree_control || :; done;
+         mkdir {tag} {tag}/caller && cd {tag} &&
+         for one in $(cat cgroup.controllers); do echo +$one >cgroup.subtree_control || :; done;
+         chown {0}:{0} . caller &&
+         for file in $(cat /sys/kernel/cgroup/delegate); do
+             for folder in . caller; do [ ! -e $folder/$file ] || chown {0}:{0} $folder/$file; done;
+         done; cat cgroup.controllers",
+        USER.1
+    );
+    let offered = user.root(&script).ok().stdout;
+    let offers = |name: &str| offered.split_whitespace().any(|one| one == name);
+    user.set("/linux/cgroupsPath", json!(format!("/{tag}/below")));
+    let all = ["memory", "pids", "cpu"].into_iter().all(offers);
+    let limits = match all {
+        true => json!({ "memory": { "limit": 33_554_432 }, "pids": { "limit": 20 } }),
+        false => json!({ "unified": { "cgroup.max.depth": "3" } }),
+    };
+    user.set("/linux/resources", limits.clone());
+    user.run("true")
+        .fails_naming(&["cgroup", "the caller itself has to be"]);
+    user.set("/linux/resources", json!({}));
+    // A path alone is a wish.
+    assert!(!user.run("cat /proc/self/cgroup").ok().stdout.contains(tag));
+    user.inside = Some(format!("{tag}/caller"));
+    user.set("/linux/resources", limits);
+    user.set("/process/args", json!(["sleep", "600"]));
+    user.bundle.write().expect("write the configuration");
+    let id = format!("{tag}-c");
+    let call = |command: &str| user.call("", &command.replace("ID", &id));
+    call("create ID </dev/null >/dev/null").ok();
+    let folder = unified.join(tag).join("below");
+    let file = |name: &str| fs::read_to_string(folder.join(name)).expect("a file");
+    let procs = file("cgroup.procs");
+    assert_eq!(procs.trim(), pid_of(&user, &id).to_string());
+    call("start ID").ok();
+    if all {
+        assert_eq!(file("memory.max"), "33554432\n");
+        call(FORKS).says("fork");
+        assert!(!call(HOG).status.success(), "a limit of memory holds");
+        call("update --pids-limit 30 --cpu-quota 50000 ID").ok();
+        assert_eq!(file("pids.max"), "30\n");
+        assert_eq!(file("cpu.max"), "50000 100000\n");
+    } else {
+        assert_eq!(file("cgroup.max.depth"), "3\n");
+    }
+    call("pause ID").ok();
+    assert!(file("cgroup.events").contains("frozen 1"));
+    call("exec ID true").says("paused");
+    call("resume ID").ok();
+    let line = format!("0::/{tag}/below\n");
+    assert!(
+        call("exec ID cat /proc/self/cgroup")
+            .ok()
+            .stdout
+            .ends_with(&line)
+    );
+    assert!(call("ps ID").ok().stdout.contains("sleep 600"));
+    call("kill ID KILL").ok();
+    call("delete --force ID").ok();
+    assert_eq!(left_below(tag), Vec::<PathBuf>::new());
+    drop(user);
+    cgroup::remove_named(tag);
+    fixture.assert_clean();
+    if !all {
+        skip!("the limits of memory, processes and CPU on v2: its controllers are v1's here");
     }
 }
 

@@ -82,12 +82,34 @@ impl<'a> Making<'a> {
 
     /// Makes the directory in one hierarchy; of one that fails nothing stays.
     pub(crate) fn add(&mut self, hierarchy: &Hierarchy, limits: &Limits) -> Result<()> {
+        let (made, member) = self.make(hierarchy, limits)?;
+        self.keep(made, member);
+        Ok(())
+    }
+
+    /// The same where the caller may make it and go there; elsewhere nothing stays.
+    pub(crate) fn add_if_allowed(&mut self, hierarchy: &Hierarchy, limits: &Limits) -> Result<()> {
+        match self.make(hierarchy, limits) {
+            Ok((made, member)) if may_enter(hierarchy, &member) => {
+                self.keep(made, member);
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.is_lack_of_privilege() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn make(&self, hierarchy: &Hierarchy, limits: &Limits) -> Result<(Made, Member)> {
         let mut made = Made::default();
         let leaf = hierarchy.locate(self.path, self.mode);
         let member = make_member(hierarchy, leaf, self.existing, limits, &mut made)?;
+        Ok((made, member))
+    }
+
+    fn keep(&mut self, mut made: Made, member: Member) {
         self.made.paths.append(&mut made.paths);
         self.cgroup.push_member(member);
-        Ok(())
     }
 
     /// Applies limits, with the controllers that they need.
@@ -236,6 +258,21 @@ fn make_parents(
         }
     }
     Ok(())
+}
+
+/// Whether the caller may move itself there. On v2 that takes the right to move processes in all
+/// that lies above both where it comes from and where it goes.
+fn may_enter(hierarchy: &Hierarchy, member: &Member) -> bool {
+    let path = member.path();
+    match member.version() {
+        Version::V1 => fs::may_write(path, "tasks"),
+        Version::V2 => {
+            let own = hierarchy.own_path();
+            let shared = path.ancestors().find(|above| own.starts_with(above));
+            fs::may_write(path, "cgroup.procs")
+                && shared.is_some_and(|above| fs::may_write(above, "cgroup.procs"))
+        }
+    }
 }
 
 /// Refuses an existing cgroup that somebody uses.

@@ -9,7 +9,7 @@ use crate::cgroup::Cgroup;
 use crate::create::Making;
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::layout::Layout;
+use crate::layout::{Hierarchy, Layout, Mode, Version};
 use crate::limits::Limits;
 use crate::path::CgroupPath;
 
@@ -53,6 +53,29 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Makes a cgroup as [`Cgroup::create`] does, with all of the limits, for callers without
+    /// privileges: of the hierarchies only those that a limit needs, or that are delegated to them.
+    /// Without limits it may have no directory at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cgroup::create`].
+    pub fn create_delegated(layout: &Layout, path: &CgroupPath, limits: &Limits) -> Result<Self> {
+        if layout.mode() == Mode::None {
+            return Err(Error::NoHierarchy);
+        }
+        let mut making = Making::new(layout, path);
+        for hierarchy in layout.hierarchies() {
+            if limits.need(hierarchy)? {
+                making.add(hierarchy, limits)?;
+            } else {
+                making.add_if_allowed(hierarchy, limits)?;
+            }
+        }
+        making.limit(limits)?;
+        Ok(making.finish())
+    }
+
     /// Makes a cgroup as [`Cgroup::create`] does, in those hierarchies and with
     /// those limits that can be had, for callers without privileges.
     ///
@@ -89,6 +112,15 @@ impl Cgroup {
             }
         }
         Ok((making.finish(), left_out))
+    }
+}
+
+impl Limits {
+    /// Whether one of them is set in that hierarchy.
+    fn need(&self, hierarchy: &Hierarchy) -> Result<bool> {
+        let controllers = hierarchy.controllers()?;
+        let of_controller = self.requires().iter().any(|one| controllers.contains(one));
+        Ok(of_controller || hierarchy.version() == Version::V2 && !self.unified.is_empty())
     }
 }
 

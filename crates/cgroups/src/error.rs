@@ -43,7 +43,8 @@ pub enum Error {
     /// A limit needs a controller that no visible hierarchy has.
     #[error(
         "{field}: cgroup controller {controller} is not available here \
-         (mount its hierarchy, or enable it in the parent's cgroup.subtree_control)"
+         (mount its hierarchy, or enable it in the parent's cgroup.subtree_control; \
+         a user's container has what is delegated to the user)"
     )]
     NoController {
         /// The field that needs it, in OCI's spelling.

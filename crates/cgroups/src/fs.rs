@@ -11,7 +11,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, unlinkat,
+    Access, AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, accessat, mkdirat, openat, openat2,
+    unlinkat,
 };
 use rustix::io::{Errno, read, retry_on_intr, write};
 
@@ -100,6 +101,11 @@ pub(crate) fn read_file(dir: &Path, name: &str) -> Result<String, Errno> {
 /// Writes the named file in a directory given by path.
 pub(crate) fn write_file(dir: &Path, name: &str, value: &str) -> Result<(), Errno> {
     write_value(open(&dir.join(name), OFlags::WRONLY)?, value)
+}
+
+/// Whether the caller, with its effective ids, may write the named file in a directory given by path.
+pub(crate) fn may_write(dir: &Path, name: &str) -> bool {
+    accessat(CWD, dir.join(name), Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
 /// The names in a directory.

@@ -14,6 +14,8 @@ pub(crate) struct MadeCgroup {
     pub cgroup: Cgroup,
     /// What keeps a unit alive until the container is in it.
     pub holder: Option<Holder>,
+    /// Whether it lacks some of the hierarchies.
+    pub is_partial: bool,
     /// What could not be had, in sentences for a log.
     pub left_out: Vec<String>,
 }
@@ -25,39 +27,39 @@ pub(crate) fn make(
     unit: Option<&mut Prepared>,
     policy: CgroupPolicy,
 ) -> Result<MadeCgroup> {
-    let made = match (unit, policy) {
+    let (cgroup, holder, left_out) = match (unit, policy) {
         (Some(unit), _) => {
             let (cgroup, holder) = unit.start(layout, &planned.limits)?;
-            MadeCgroup {
-                cgroup,
-                holder: Some(holder),
-                left_out: Vec::new(),
-            }
+            (cgroup, Some(holder), Vec::new())
         }
-        (None, CgroupPolicy::Require | CgroupPolicy::None) => MadeCgroup {
-            cgroup: Cgroup::create(layout, &planned.path, &planned.limits)?,
-            holder: None,
-            left_out: Vec::new(),
-        },
+        (None, CgroupPolicy::Require | CgroupPolicy::None) => {
+            let create = match planned.delegated_only {
+                true => Cgroup::create_delegated,
+                false => Cgroup::create,
+            };
+            let cgroup = create(layout, &planned.path, &planned.limits)?;
+            (cgroup, None, Vec::new())
+        }
         (None, CgroupPolicy::BestEffort) => {
             let (cgroup, errors) =
                 Cgroup::create_best_effort(layout, &planned.path, &planned.limits)?;
             let left_out = errors.iter().map(|error| format!("left out: {error}"));
-            MadeCgroup {
-                cgroup,
-                holder: None,
-                left_out: left_out.collect(),
-            }
+            (cgroup, None, left_out.collect())
         }
     };
     if let Some((uid, gid)) = planned.owner
-        && let Err(error) = made.cgroup.delegate(uid, gid)
+        && let Err(error) = cgroup.delegate(uid, gid)
     {
         // What was made is the caller's to remove, who does not have it yet.
-        let _ = made.cgroup.destroy();
+        let _ = cgroup.destroy();
         return Err(error.into());
     }
-    Ok(made)
+    Ok(MadeCgroup {
+        is_partial: cgroup.members().len() < layout.hierarchies().len(),
+        cgroup,
+        holder,
+        left_out,
+    })
 }
 
 /// The Plan for a container in this cgroup, where it lacks hierarchies that were planned.

@@ -95,7 +95,12 @@ impl Making<'_> {
     /// init does other things, if it is sure which there will be. What else the Plan names that is
     /// made for this container has to be there before.
     fn can_be_born_first(&self) -> bool {
-        let is_certain = self.options.cgroup_policy == CgroupPolicy::Require;
+        let is_delegated = self
+            .plan
+            .cgroup
+            .as_ref()
+            .is_some_and(|one| one.delegated_only);
+        let is_certain = self.options.cgroup_policy == CgroupPolicy::Require && !is_delegated;
         let late = self.host.cgroups.mode() == Mode::V1 && is_certain;
         let names_others = self.plan.resctrl.is_some()
             || self.plan.host_root().is_some()
@@ -347,11 +352,12 @@ impl Creation {
         let MadeCgroup {
             cgroup,
             holder,
+            is_partial,
             left_out,
         } = cgroup_birth::make(planned, layout, self.unit.as_mut(), policy)?;
-        let reduced = match left_out.is_empty() {
-            true => None,
-            false => {
+        let reduced = match is_partial {
+            false => None,
+            true => {
                 state.cgroup = cgroup_birth::places(cgroup.record());
                 cgroup_birth::plan_within(making.plan, planned, layout, &cgroup)
             }

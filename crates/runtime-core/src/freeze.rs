@@ -113,7 +113,7 @@ impl Container {
         }
         let message = format!(
             "cannot {verb} container {}: it has no cgroup (a user's container gets one where \
-             a cgroup is delegated and its configuration asks for limits)",
+             linux.cgroupsPath names a place that is delegated to the user)",
             self.state.id
         );
         Err(Error::WrongState { message })

@@ -10,7 +10,8 @@ use crate::id::ContainerId;
 #[non_exhaustive]
 pub enum CgroupPolicy {
     /// It is not made, and the error says what to do. Who has no privilege gets a cgroup only where
-    /// the Spec has limits.
+    /// the Spec has limits or names one, and in those hierarchies that a limit needs or that are
+    /// delegated.
     #[default]
     Require,
     /// It is made without what can't be had, each of which is among the container's

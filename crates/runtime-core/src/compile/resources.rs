@@ -39,6 +39,7 @@ pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> 
     let is_asked_for = has_limits
         || options.limits.is_some()
         || options.systemd_cgroup
+        || !path.is_empty()
         || options.cgroup_policy == CgroupPolicy::BestEffort;
     if compiler.options.no_cgroup || (confined && !is_asked_for) {
         return Ok(None);
@@ -77,6 +78,7 @@ pub(super) fn cgroup(compiler: &mut Compiler<'_>) -> Result<Option<CgroupPlan>> 
     Ok(Some(CgroupPlan {
         path,
         limits,
+        delegated_only: confined,
         owner: owner(compiler),
         unit: None,
     }))
@@ -109,6 +111,7 @@ fn as_unit(
     Ok(CgroupPlan {
         path,
         limits,
+        delegated_only: false,
         owner: owner(compiler),
         unit: Some(unit),
     })

@@ -98,6 +98,9 @@ pub(crate) struct MovedDevice {
 pub(crate) struct CgroupPlan {
     pub path: CgroupPath,
     pub limits: Limits,
+    /// Whether it lacks the hierarchies that are not delegated to the caller, where no limit needs
+    /// them.
+    pub delegated_only: bool,
     /// Whose it becomes, user and group: who may manage what is below it.
     pub owner: Option<(u32, u32)>,
     /// The unit of systemd that it is, if it is one.
