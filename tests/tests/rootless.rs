@@ -508,3 +508,36 @@ fn a_failed_poststart_hook_is_told_of_when_the_container_has_ended() {
     drop(user);
     fixture.assert_clean();
 }
+
+/// Init, root of its namespace, has no right to a directory whose group has no id there.
+#[test]
+fn a_working_directory_that_only_its_user_may_enter() {
+    let fixture = Fixture::new(test_name!());
+    if !World::has("newuidmap") {
+        skip!("newuidmap is not installed");
+    }
+    let mut user = User::new(&fixture);
+    user.map_many();
+    let own = user.bundle.rootfs().join("own");
+    let line = format!(
+        "mkdir -m 700 {0} && chown 700999:0 {0}",
+        own.display() // The user 1000 of the container.
+    );
+    user.root(&line).ok();
+    user.set("/process/cwd", json!("/own"));
+    user.set("/process/user", json!({ "uid": 1001, "gid": 0 }));
+    user.run("pwd")
+        .fails_naming(&["chdir to cwd \"/own\"", "Permission denied"]);
+    user.set("/process/user", json!({ "uid": 1000, "gid": 0 }));
+    assert_eq!(user.run("pwd").ok().stdout, "/own\n");
+    user.set("/process/args", json!(["sleep", "60"]));
+    user.bundle.write().expect("write the configuration");
+    let id = format!("{}-c", fixture.tag());
+    let call = |command: &str| user.call("", &command.replace("ID", &id));
+    call("run -d ID </dev/null >/dev/null 2>&1").ok();
+    assert_eq!(call("exec ID pwd").ok().stdout, "/own\n");
+    call("exec --user 1001 ID pwd").says("Permission denied");
+    call("delete --force ID").ok();
+    drop(user);
+    fixture.assert_clean();
+}

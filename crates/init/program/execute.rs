@@ -50,6 +50,8 @@ pub struct State {
     pub slots: Slots,
     /// The program that was found, for exec.
     pub program: Option<&'static CStr>,
+    /// Whether the working directory is one that only the container's user may enter.
+    pub cwd_denied: bool,
     /// Whether the null device's mount was attached: then masks clone it.
     pub null_attached: bool,
     /// The empty directory that was put over a masked one last: the next mask clones it.
@@ -72,7 +74,7 @@ pub fn run(image: Image, control: Control, slots: Slots) -> ! {
         control.fail_start(errno);
     }
     let mut words = image.words();
-    let mut state = State { image, control, slots, program: None, null_attached: false, empty_attached: None, parent: None };
+    let mut state = State { image, control, slots, program: None, cwd_denied: false, null_attached: false, empty_attached: None, parent: None };
     loop {
         state.image.reach(state.control.op);
         let step = match Op::decode(&mut words) {

@@ -41,6 +41,15 @@ pub fn step(state: &mut State, op: Op) -> Step {
             Ok(())
         }
         Op::Cwd { path, create } => enter(image.str(path)?, create),
+        Op::TryCwd { path, create } => match enter(image.str(path)?, create) {
+            Err(failure) if failure.errno == Errno::ACCES.0 => {
+                state.cwd_denied = true;
+                Ok(())
+            }
+            entered => entered,
+        },
+        Op::RetryCwd { path } if state.cwd_denied => enter(image.str(path)?, false),
+        Op::RetryCwd { .. } => Ok(()),
         Op::Personality { domain } => Ok(sys::personality(domain)?),
         Op::FindProgram { candidates } => find(state, candidates),
         Op::CloseFds {} => Ok(sys::close_from(control.first_free())?),

@@ -436,6 +436,19 @@ ops! {
         /// Whether it is made when missing.
         create: bool,
     }
+    /// The same for a process that is to become another user: where it may not go itself, that is
+    /// left to [`Op::RetryCwd`].
+    74 TryCwd {
+        /// Path inside the root.
+        path: Str,
+        /// Whether it is made when missing.
+        create: bool,
+    }
+    /// Enters the working directory that the process could not enter before it became who it is.
+    75 RetryCwd {
+        /// Path inside the root.
+        path: Str,
+    }
     /// Chooses the first of these paths that can be executed.
     43 FindProgram {
         /// Paths, best first.

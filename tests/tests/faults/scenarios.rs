@@ -222,7 +222,7 @@ pub(crate) fn among_the_hosts_mounts(fixture: &Fixture) -> Scenario {
     Scenario::of(bundle.written())
 }
 
-/// With a terminal, a network device and namespaces of others, and without a pivot.
+/// With a terminal, a network device and namespaces of others, as root, and without a pivot.
 pub(crate) fn entangled(fixture: &Fixture) -> Scenario {
     let neighbour = Neighbour::new();
     fixture.pass_over(neighbour.pid());
@@ -236,6 +236,7 @@ pub(crate) fn entangled(fixture: &Fixture) -> Scenario {
         // Of the IPC namespace, which is the neighbour's.
         .set("/linux/sysctl", json!({}))
         .set("/linux/rootfsPropagation", json!("rslave"))
+        .set("/process/user/uid", json!(0))
         .set("/process/terminal", json!(true))
         .set("/domainname", json!("domain"))
         .set("/linux/personality", json!({ "domain": "LINUX32" }))

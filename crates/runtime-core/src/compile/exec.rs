@@ -6,8 +6,8 @@ use orlop_init::Op;
 
 use super::identity::Groups;
 use super::process::{
-    Program, needs_proc, push_console, push_controlling_terminal, push_cwd, push_filter,
-    push_limits, push_proc_writes, push_small_limits,
+    Program, needs_proc, push_console, push_controlling_terminal, push_cwd, push_cwd_again,
+    push_filter, push_limits, push_proc_writes, push_small_limits,
 };
 use super::{identity, intel_rdt, push_join, scheduling, security_labels};
 use crate::error::Result;
@@ -155,6 +155,7 @@ fn become_process(
         false => Groups::Set,
     };
     let give_up = identity::push(build, process, host, has_filter, groups)?;
+    push_cwd_again(build, process)?;
     build.push(Op::Umask {
         mask: process.user.umask.unwrap_or(0o022),
     });

@@ -201,9 +201,27 @@ pub(super) fn push_cwd(build: &mut PlanBuilder, process: &Process, create: bool)
         return Err(build.error(format!("{:?} is not an absolute path", process.cwd)));
     }
     let path = build.str(&process.cwd)?;
-    build.push(Op::Cwd { path, create });
+    build.push(match becomes_another(process) {
+        true => Op::TryCwd { path, create },
+        false => Op::Cwd { path, create },
+    });
     build.at_none();
     Ok(())
+}
+
+/// Once it is the container's user: there are directories that no other may enter, root neither.
+pub(super) fn push_cwd_again(build: &mut PlanBuilder, process: &Process) -> Result<()> {
+    if becomes_another(process) {
+        build.at("process.cwd");
+        let path = build.str(&process.cwd)?;
+        build.push(Op::RetryCwd { path });
+        build.at_none();
+    }
+    Ok(())
+}
+
+fn becomes_another(process: &Process) -> bool {
+    process.user.uid != 0
 }
 
 /// The limits with the fields that ask for them.
@@ -411,6 +429,7 @@ impl Compiler<'_> {
         };
         self.give_up =
             super::identity::push(&mut self.build, self.process, host, has_filter, groups)?;
+        push_cwd_again(&mut self.build, self.process)?;
         push_personality(&mut self.build, self.linux.personality.as_ref())?;
         let mask = self.process.user.umask.unwrap_or(DEFAULT_UMASK);
         self.build.at("process.user.umask");

@@ -65,7 +65,9 @@ impl Plan {
             } => {
                 format!("set {} to {soft}:{hard}", names::rlimit(resource))
             }
-            Op::Cwd { path, .. } => format!("chdir to cwd {:?}", text(path)),
+            Op::Cwd { path, .. } | Op::TryCwd { path, .. } | Op::RetryCwd { path } => {
+                format!("chdir to cwd {:?}", text(path))
+            }
             Op::FindProgram { candidates } => self.describe_search(candidates),
             Op::Exec { argv, .. } => {
                 format!(
@@ -238,7 +240,9 @@ impl Plan {
             (Part::Create, _) => format!("make it: {why}"),
             (Part::Owner, _) => format!("set the owner: {why}"),
             (Part::Attach, _) => format!("attach: {why}"),
-            (Part::Kind, Op::Cwd { .. }) => "it lies outside the container's root".to_owned(),
+            (Part::Kind, Op::Cwd { .. } | Op::TryCwd { .. } | Op::RetryCwd { .. }) => {
+                "it lies outside the container's root".to_owned()
+            }
             (Part::Kind, Op::AttachLink { copy: true, .. }) => {
                 format!("another link, or something else, is there already: {why}")
             }
