@@ -27,6 +27,7 @@ pub mod locate;
 pub mod machine;
 pub mod patience;
 pub mod runtime;
+pub mod seccomp_agent;
 pub mod security;
 pub mod skip;
 pub mod stats;

@@ -1,13 +1,11 @@
 //! Filters of system calls: every action, and agents that decide about calls.
 
-use orlop_tests::console::ConsoleSocket;
-use orlop_tests::{Bundle, Container, Fixture, sys, test_name};
+use orlop_tests::seccomp_agent::listen;
+use orlop_tests::{Bundle, Container, Fixture, test_name};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 const FLAGS: [&str; 4] = [
     "SECCOMP_FILTER_FLAG_TSYNC",
@@ -147,25 +145,6 @@ fn a_filter_is_compiled_once_for_all_containers() {
     assert_eq!(kept(&fixture, None).len(), 2);
 }
 
-/// Listens as an agent, and fails every call that it is asked about with EXDEV, up to the end.
-fn agent(
-    fixture: &Fixture,
-    name: &str,
-) -> (String, thread::JoinHandle<(Value, Vec<sys::Notification>)>) {
-    let socket = ConsoleSocket::listen(&fixture.file(name)).expect("listen");
-    let path = socket.path().to_str().expect("an ASCII path").to_owned();
-    let serve = move || {
-        let told = socket.receive().expect("receive the listener");
-        let state = serde_json::from_str(&told.name).expect("a JSON document");
-        let answer = || sys::answer_notification(told.master.as_fd(), EXDEV);
-        (state, std::iter::from_fn(|| answer().ok()).collect())
-    };
-    (path, thread::spawn(serve))
-}
-
-/// The error that the agent answers with.
-const EXDEV: i32 = 18;
-
 fn asking(bundle: Bundle, path: &str, no_new_privileges: bool) -> Bundle {
     let mut filter = filter(&[
         rule("mkdirat", "SCMP_ACT_NOTIFY", None),
@@ -198,7 +177,7 @@ fn assert_told(told: &Value, container: &Container, status: &str) {
 fn an_agent_decides_about_calls() {
     for no_new_privileges in [true, false] {
         let fixture = Fixture::new(test_name!());
-        let (path, agent) = agent(&fixture, "agent");
+        let (path, agent) = listen(&fixture.file("agent"));
         let bundle = asking(fixture.bundle(), &path, no_new_privileges).script(MKDIR);
         let container = fixture.container(&bundle.written());
         let output = container.run().ok();
@@ -218,7 +197,7 @@ fn an_agent_decides_about_calls() {
 fn exec_has_a_listener_of_its_own() {
     for no_new_privileges in [true, false] {
         let fixture = Fixture::new(test_name!());
-        let (path, first) = agent(&fixture, "agent");
+        let (path, first) = listen(&fixture.file("agent"));
         let bundle = asking(fixture.bundle(), &path, no_new_privileges);
         let container = fixture.container(&bundle.args(&["sleep", "60"]).written());
         container.create().ok();
@@ -231,7 +210,7 @@ fn exec_has_a_listener_of_its_own() {
                 break;
             }
         }
-        let (_, second) = agent(&fixture, "agent");
+        let (_, second) = listen(&fixture.file("agent"));
         let output = container.exec(&["sh", "-c", MKDIR]).ok();
         assert_eq!(output.stdout, "1\n", "{output}");
         let (told, notifications) = second.join().expect("the agent's end");

@@ -3,7 +3,7 @@
 
 use orlop_tests::callers::{USER, User, World};
 use orlop_tests::view::cgroup_roots;
-use orlop_tests::{Fixture, cgroup, skip, test_name};
+use orlop_tests::{Fixture, cgroup, seccomp_agent, skip, test_name};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -509,6 +509,35 @@ fn a_failed_poststart_hook_is_told_of_when_the_container_has_ended() {
     fixture.assert_clean();
 }
 
+/// Init hides itself, so that not even its caller could take the listener; and from the container's
+/// own hook, which runs what the image has, it still does.
+#[test]
+fn an_agent_decides_about_calls_of_a_users_container() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    let call = json!({ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY" });
+    let look = "ls /proc/1/fd >/report || echo denied >/report";
+    let hook = json!({ "path": "/bin/sh", "args": ["sh", "-c", look], "env": ["PATH=/bin"] });
+    for hooks in [json!({}), json!({ "startContainer": [hook] })] {
+        let (path, agent) = seccomp_agent::listen(&fixture.file("agent"));
+        user.root(&format!("chmod 666 {path}")).ok();
+        let filter =
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path, "syscalls": [call] });
+        user.set("/linux/seccomp", filter).set("/hooks", hooks);
+        let output = user.run("mkdir /x; cat /report 2>/dev/null || :").ok();
+        assert!(
+            output.stderr.contains("Invalid cross-device link"),
+            "{output}"
+        );
+        let (_, asked) = agent.join().expect("the agent's end");
+        assert_eq!(asked.len(), 1);
+        let has_hook = user.bundle.config["hooks"] != json!({});
+        assert_eq!(output.stdout, if has_hook { "denied\n" } else { "" });
+    }
+    drop(user);
+    fixture.assert_clean();
+}
+
 /// Init, root of its namespace, has no right to a directory whose group has no id there.
 #[test]
 fn a_working_directory_that_only_its_user_may_enter() {
@@ -537,6 +566,21 @@ fn a_working_directory_that_only_its_user_may_enter() {
     call("run -d ID </dev/null >/dev/null 2>&1").ok();
     assert_eq!(call("exec ID pwd").ok().stdout, "/own\n");
     call("exec --user 1001 ID pwd").says("Permission denied");
+    call("delete --force ID").ok();
+    drop(user);
+    fixture.assert_clean();
+}
+
+/// Before its program runs, whoever could look into init could change what that becomes.
+#[test]
+fn a_container_that_is_not_started_is_not_entered() {
+    let fixture = Fixture::new(test_name!());
+    let user = User::new(&fixture);
+    user.bundle.write().expect("write the configuration");
+    let id = format!("{}-c", fixture.tag());
+    let call = |command: &str| user.call("", &command.replace("ID", &id));
+    call("create ID </dev/null >/dev/null").ok();
+    call("exec ID true").says("once it is started");
     call("delete --force ID").ok();
     drop(user);
     fixture.assert_clean();

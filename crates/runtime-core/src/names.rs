@@ -142,6 +142,8 @@ pub(crate) const CAP_SETGID: u32 = 6;
 /// The number of `CAP_NET_ADMIN`.
 pub(crate) const CAP_NET_ADMIN: u32 = 12;
 
+/// The number of `CAP_SYS_PTRACE`.
+pub(crate) const CAP_SYS_PTRACE: u32 = 19;
 /// The number of `CAP_SYS_ADMIN`.
 pub(crate) const CAP_SYS_ADMIN: u32 = 21;
 

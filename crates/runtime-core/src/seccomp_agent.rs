@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
     sendmsg, socket_with,
@@ -22,6 +22,10 @@ use crate::state::OciState;
 
 /// The listener's name among the descriptors.
 const LISTENER: &str = "seccompFd";
+
+/// Of a process that its caller may not look into.
+const HIDDEN: &str = "who enters a user namespace in which others are hides itself, and from a caller \
+                      without CAP_SYS_PTRACE, too: SCMP_ACT_NOTIFY needs a new user namespace, or root";
 
 /// The agent of one configuration.
 #[derive(Debug, Clone)]
@@ -67,8 +71,11 @@ impl SeccompAgent {
         pid: i32,
         state: &OciState,
     ) -> Result<()> {
-        let listener = pidfd_getfd(process, number, PidfdGetfdFlags::empty())
-            .context(|| format!("take the seccomp listener of process {pid}"))?;
+        let taken = pidfd_getfd(process, number, PidfdGetfdFlags::empty());
+        let hint = matches!(taken, Err(Errno::PERM)).then_some(HIDDEN);
+        let listener = taken
+            .context(|| format!("take the seccomp listener of process {pid}"))
+            .map_err(|error| error.hinted(hint))?;
         self.send(&listener, pid, state).context(|| {
             format!(
                 "failed to connect with seccomp agent, linux.seccomp.listenerPath: {}",

@@ -11,8 +11,9 @@ use super::scheduling::{self, push_personality};
 use super::security_labels;
 use crate::annotations;
 use crate::error::Result;
-use crate::names::{self, CAP_SYS_ADMIN};
+use crate::names::{self, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 use crate::plan::{PlanBuilder, RaisedLimit};
+use crate::seccomp;
 use crate::spec::{Hook, Process};
 
 /// Where programs are looked for when the environment does not say.
@@ -133,8 +134,17 @@ impl Compiler<'_> {
         self.build.push(Op::Starting {});
         self.build.push(Op::CloseFds {});
         let seccomp = self.linux.seccomp.as_ref();
+        let shows_itself = self.shows_itself();
+        if shows_itself {
+            self.build.at("linux.seccomp");
+            self.build.push(Op::Dumpable { on: true });
+        }
         push_filter(&mut self.build, seccomp, self.give_up.take());
         if !hooks.is_empty() {
+            if shows_itself {
+                self.build.at("linux.seccomp");
+                self.build.push(Op::Dumpable { on: false });
+            }
             // They run what the image has, and so under its filter; as the program does, in its
             // environment where they have none of their own.
             self.hooks("hooks.startContainer", &hooks, Some(program.env))?;
@@ -142,6 +152,19 @@ impl Compiler<'_> {
         }
         program.exec(&mut self.build);
         Ok(())
+    }
+}
+
+impl Compiler<'_> {
+    /// Whether the filter's listener can be taken out of init only if that does not hide itself any
+    /// more, as from a caller without privilege. Nobody else may look then, either: init is alone
+    /// in a user namespace of its own, to which no process leads while it hides, and others of the
+    /// same user id take `CAP_SYS_PTRACE` over that.
+    fn shows_itself(&self) -> bool {
+        let seccomp = self.linux.seccomp.as_ref();
+        seccomp.is_some_and(seccomp::notifies)
+            && self.namespaces.is_new(libc::CLONE_NEWUSER as u32)
+            && !self.host.has_capability(CAP_SYS_PTRACE)
     }
 }
 

@@ -57,6 +57,10 @@ fn words(op: &Op, record: &Record, namespaces: u32, field: Option<&str>) -> Opti
         (Op::SetIds { .. } | Op::Groups { .. }, libc::EINVAL) => {
             Some("no such id is mapped in the container's user namespace")
         }
+        // Only who enters a container joins more than one at once.
+        (Op::SetNs { flags, .. }, libc::EPERM) if flags.count_ones() > 1 => Some(
+            "without CAP_SYS_PTRACE a container can be entered only once it is started: `orlop-runc start` first",
+        ),
         (Op::CopyUp { .. }, libc::ENOSPC) => Some("the tmpfs is too small for what it covers"),
         (Op::Scheduler { .. }, libc::EPERM) => Some(
             "it needs CAP_SYS_NICE; with SCHED_DEADLINE, process scheduler can't be used together with AllowedCPUs, a cpuset of fewer than all CPUs; SCHED_FIFO and SCHED_RR need a cgroup with cpu.rt_runtime_us",
