@@ -201,8 +201,9 @@ fn delegate(name: &str, hierarchy: impl Fn(&Path) -> bool) {
     }
 }
 
-/// More processes than a limit of 20 allows, and more memory than one of 32 MiB.
-const FORKS: &str = "exec ID sh -c 'for i in $(seq 20); do sleep 5 & done; kill $(jobs -p)'";
+/// More processes than a limit of 20 allows, what would lift that, and more memory than 32 MiB.
+const FORKS: &str = "exec ID sh -c 'for i in $(seq 20); do sleep 5 & done'";
+const LIFT: &str = "exec ID sh -c 'for file in $(find /sys/fs/cgroup -name pids.max); do echo $file; echo max >$file; done 2>/dev/null; :'";
 const HOG: &str = "exec ID sh -c 'head -c 100000000 /dev/zero | tail -n 1 >/dev/null'";
 
 /// The pid of a container's first process.
@@ -250,8 +251,12 @@ fn what_is_delegated_of_v1_is_used_without_the_rest() {
     let file = |controller: &str, file: &str| cgroup::read(pid, controller, file);
     assert_eq!(file("memory", "memory.limit_in_bytes"), "33554432");
     call("start ID").ok();
+    // The cgroup is its user's, who is the container's root: it is seen, and not written.
+    let seen = call(LIFT).ok().stdout;
+    assert!(seen.contains("pids.max"), "{seen}");
+    assert_eq!(file("pids", "pids.max"), "20");
+    call(HOG).fails_with(137, &[]);
     call(FORKS).says("fork");
-    assert!(!call(HOG).status.success(), "a limit of memory holds");
     call("update --pids-limit 30 --cpu-quota 50000 ID").ok();
     assert_eq!(file("pids", "pids.max"), "30");
     assert_eq!(file("cpu", "cpu.cfs_quota_us"), "50000");
@@ -274,13 +279,10 @@ fn what_is_delegated_of_v1_is_used_without_the_rest() {
     fixture.assert_clean();
 }
 
-/// As systemd does it for `user@.service`: the controllers are handed down, and the user has the
-/// directory and the files that the kernel names.
-#[test]
-fn a_subtree_of_v2_is_used() {
-    let fixture = Fixture::new(test_name!());
-    let mut user = User::new(&fixture);
-    let tag = fixture.tag();
+/// Shows the user nothing but v2, and hands over a subtree as systemd does it for `user@.service`:
+/// with all controllers, the directory, and the files that the kernel names. In it is a cgroup for
+/// the user's own processes, `caller`. Returns where v2 is mounted, and the controllers.
+fn delegate_v2(user: &User<'_>, tag: &str) -> (PathBuf, String) {
     let mut unified = PathBuf::from("/sys/fs/cgroup");
     if orlop_tests::view::has_v1() {
         unified.push("unified");
@@ -297,7 +299,15 @@ fn a_subtree_of_v2_is_used() {
          done; cat cgroup.controllers",
         USER.1
     );
-    let offered = user.root(&script).ok().stdout;
+    (unified, user.root(&script).ok().stdout)
+}
+
+#[test]
+fn a_subtree_of_v2_is_used() {
+    let fixture = Fixture::new(test_name!());
+    let mut user = User::new(&fixture);
+    let tag = fixture.tag();
+    let (unified, offered) = delegate_v2(&user, tag);
     let offers = |name: &str| offered.split_whitespace().any(|one| one == name);
     user.set("/linux/cgroupsPath", json!(format!("/{tag}/below")));
     let all = ["memory", "pids", "cpu"].into_iter().all(offers);
@@ -325,8 +335,10 @@ fn a_subtree_of_v2_is_used() {
     call("start ID").ok();
     if all {
         assert_eq!(file("memory.max"), "33554432\n");
+        call(LIFT).ok();
+        assert_eq!(file("pids.max"), "20\n");
+        call(HOG).fails_with(137, &[]);
         call(FORKS).says("fork");
-        assert!(!call(HOG).status.success(), "a limit of memory holds");
         call("update --pids-limit 30 --cpu-quota 50000 ID").ok();
         assert_eq!(file("pids.max"), "30\n");
         assert_eq!(file("cpu.max"), "50000 100000\n");
@@ -337,13 +349,9 @@ fn a_subtree_of_v2_is_used() {
     assert!(file("cgroup.events").contains("frozen 1"));
     call("exec ID true").says("paused");
     call("resume ID").ok();
-    let line = format!("0::/{tag}/below\n");
-    assert!(
-        call("exec ID cat /proc/self/cgroup")
-            .ok()
-            .stdout
-            .ends_with(&line)
-    );
+    call("exec --detach --pid-file second ID sleep 600 </dev/null >/dev/null").ok();
+    let second = fs::read_to_string(user.bundle.path().join("second")).expect("a pid");
+    assert!(file("cgroup.procs").lines().any(|line| line == second));
     assert!(call("ps ID").ok().stdout.contains("sleep 600"));
     call("kill ID KILL").ok();
     call("delete --force ID").ok();
