@@ -364,6 +364,29 @@ fn a_subtree_of_v2_is_used() {
     }
 }
 
+/// What a user's container may lack is an error to root's.
+#[test]
+fn roots_container_gets_all_hierarchies() {
+    let fixture = Fixture::new(test_name!());
+    let user = User::new(&fixture);
+    let bundle = fixture.bundle().script("true").written();
+    let run = format!(
+        "{} --root {} run --bundle {} {}-r",
+        fixture.file("orlop-runc").display(),
+        fixture.file("state").display(),
+        bundle.path().display(),
+        fixture.tag(),
+    );
+    user.root(&run).ok();
+    let close = "for one in /sys/fs/cgroup/cpu /sys/fs/cgroup; do
+        [ ! -e $one/cgroup.procs ] || mount --bind $one $one && mount -o remount,bind,ro $one && break; done";
+    user.root(close).ok();
+    user.root(&run)
+        .fails_naming(&["make /sys/fs/cgroup", "Read-only"]);
+    drop(user);
+    fixture.assert_clean();
+}
+
 #[test]
 fn root_of_a_namespace_that_shares_the_hosts_mounts() {
     let fixture = Fixture::new(test_name!());

@@ -73,9 +73,27 @@ fn unprivileged() {
             "{left_out:?}"
         );
         cgroup.destroy().unwrap();
+        // A limit is never left out, only hierarchies without one.
+        let refused = Cgroup::create_delegated(&layout, &path, &limits).unwrap_err();
+        assert!(refused.to_string().contains("/pids/"), "{refused}");
+        let cgroup = Cgroup::create_delegated(&layout, &path, &Limits::new()).unwrap();
+        // The user may make a cgroup there, but is not in what is delegated, to move from.
+        assert_eq!(cgroup.members().len(), 0);
+        assert!(
+            !layout
+                .hierarchies()
+                .last()
+                .unwrap()
+                .mountpoint()
+                .join(&parent[1..])
+                .join("mine")
+                .exists()
+        );
     }
     let nowhere = CgroupPath::new("/orlop-test-nowhere").unwrap();
     let (none, left_out) = Cgroup::create_best_effort(&layout, &nowhere, &Limits::new()).unwrap();
+    assert!(none.members().is_empty());
+    let none = Cgroup::create_delegated(&layout, &nowhere, &Limits::new()).unwrap();
     assert!(none.members().is_empty());
     assert_eq!(left_out.len(), layout.hierarchies().len());
 }
