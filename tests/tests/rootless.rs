@@ -158,8 +158,10 @@ fn limits_need_a_delegated_cgroup() {
     let mut user = User::new(&fixture);
     let path = format!("/{}/below", fixture.tag());
     user.set("/linux/cgroupsPath", json!(path));
-    // A path alone is a wish: without limits there is nothing to keep.
-    user.run("true").ok();
+    // A path alone is a wish: without limits there is nothing to keep. But nobody is left in the dark.
+    let output = user.run("true").ok();
+    let warning = "linux.cgroupsPath: no hierarchy is delegated to this user there";
+    assert!(output.stderr.contains(warning), "{output}");
     user.set(
         "/linux/resources",
         json!({ "memory": { "limit": 33_554_432 } }),

@@ -117,7 +117,7 @@ ops! {
     50 NeedMaps {}
     /// Waits until the caller has written the id maps of the user namespace that this process was born
     /// in, which it does unasked.
-    74 AwaitMaps {}
+    76 AwaitMaps {}
     /// Becomes this user and group in a user namespace that was just entered.
     12 BecomeIds {
         /// User id.

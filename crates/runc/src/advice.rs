@@ -7,10 +7,8 @@ use orlop::{Error, Hint};
 /// An error as this program's users read it.
 pub(crate) fn line(error: &Error) -> String {
     match error {
-        Error::Invalid { field, message } => match option(field) {
-            Some(option) => format!("--{option}: {message}"),
-            None => error.to_string(),
-        },
+        Error::Invalid { field, .. } => by_option(field, error),
+        Error::System { operation, .. } => by_option(operation, error),
         Error::Step(failed) => {
             let mut failed = failed.clone();
             failed.hint = failed.hint.map(in_options);
@@ -20,6 +18,16 @@ pub(crate) fn line(error: &Error) -> String {
             Some(advice) => format!("{error} ({advice})"),
             None => error.to_string(),
         },
+    }
+}
+
+/// An error whose text begins with what it is about: a field, maybe with its value.
+fn by_option(about: &str, error: &Error) -> String {
+    let text = error.to_string();
+    let end = about.find(' ').unwrap_or(about.len());
+    match option(&about[..end]) {
+        Some(option) => format!("--{option}{}", &text[end..]),
+        None => text,
     }
 }
 
@@ -149,11 +157,18 @@ mod tests {
     fn fields_become_options() {
         for (field, expected) in [
             ("pid_file", "--pid-file: bad"),
-            ("console_socket", "--console-socket: bad"),
+            ("console_socket /path", "--console-socket /path: bad"),
             ("process.cwd", "process.cwd: bad"),
         ] {
             let (field, message) = (field.to_owned(), "bad".to_owned());
             assert_eq!(line(&Error::Invalid { field, message }), expected);
         }
+        let error = Error::System {
+            operation: "pidfd_socket /path: send the descriptor".to_owned(),
+            error: io::Error::from_raw_os_error(32),
+            hint: None,
+        };
+        let expected = "--pidfd-socket /path: send the descriptor: Broken pipe";
+        assert_eq!(line(&error), expected);
     }
 }

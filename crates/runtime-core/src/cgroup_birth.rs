@@ -20,6 +20,9 @@ pub(crate) struct MadeCgroup {
     pub left_out: Vec<String>,
 }
 
+/// Of a user's container whose configuration names a cgroup that no hierarchy has for it.
+const NOWHERE: &str = "linux.cgroupsPath: no hierarchy is delegated to this user there; the container has no cgroup of its own";
+
 /// Makes the cgroup that is planned, as a unit of systemd where one is prepared.
 pub(crate) fn make(
     planned: &CgroupPlan,
@@ -38,7 +41,8 @@ pub(crate) fn make(
                 false => Cgroup::create,
             };
             let cgroup = create(layout, &planned.path, &planned.limits)?;
-            (cgroup, None, Vec::new())
+            let nowhere = cgroup.members().is_empty().then(|| NOWHERE.to_owned());
+            (cgroup, None, nowhere.into_iter().collect())
         }
         (None, CgroupPolicy::BestEffort) => {
             let (cgroup, errors) =

@@ -40,7 +40,7 @@ impl ConsoleSocket {
     /// Connects to the listening stream socket at a path of any length.
     pub(crate) fn connect(asked_by: &'static str, path: &Path) -> Result<Self> {
         let flags = SocketFlags::CLOEXEC;
-        let operation = || format!("{asked_by}: {}", path.display());
+        let operation = || format!("{asked_by} {}", path.display());
         let socket =
             socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).context(operation)?;
         match connect_by_path(&socket, path) {
@@ -49,7 +49,7 @@ impl ConsoleSocket {
                 asked_by,
                 path: path.to_owned(),
             }),
-            Err(errno) => Err(refused(asked_by, path, errno)),
+            Err(errno) => Err(refused(operation(), path, errno)),
         }
     }
 
@@ -70,7 +70,7 @@ impl ConsoleSocket {
         retry_on_intr(|| sendmsg(&self.socket, &parts, &mut ancillary, SendFlags::NOSIGNAL))
             .context(|| {
                 let (asked_by, path) = (self.asked_by, self.path.display());
-                format!("{asked_by}: {path}: send the descriptor")
+                format!("{asked_by} {path}: send the descriptor")
             })?;
         Ok(())
     }
@@ -88,8 +88,8 @@ pub(crate) fn connect_by_path(socket: &OwnedFd, path: &Path) -> rustix::io::Resu
 }
 
 /// The kernel says the same of a file that is no socket and of a socket without a listener.
-fn refused(asked_by: &str, path: &Path, errno: Errno) -> Error {
-    let why = match errno {
+fn refused(field: String, path: &Path, errno: Errno) -> Error {
+    let message = match errno {
         Errno::CONNREFUSED => match rustix::fs::stat(path) {
             Ok(stat) if is_socket(stat.st_mode) => "nobody listens on this socket".to_owned(),
             _ => "it is not a socket".to_owned(),
@@ -97,7 +97,7 @@ fn refused(asked_by: &str, path: &Path, errno: Errno) -> Error {
         Errno::PROTOTYPE => "it is not a stream socket".to_owned(),
         errno => std::io::Error::from(errno).to_string(),
     };
-    Error::invalid(asked_by, format!("{}: {why}", path.display()))
+    Error::invalid(field, message)
 }
 
 fn is_socket(mode: u32) -> bool {
@@ -187,7 +187,7 @@ mod tests {
         for (path, reason) in cases {
             for option in [CONSOLE, PIDFD] {
                 let error = ConsoleSocket::connect(option, path).unwrap_err();
-                let start = format!("{option}: {}: {reason}", path.display());
+                let start = format!("{option} {}: {reason}", path.display());
                 assert!(error.to_string().starts_with(&start), "{error}");
             }
         }

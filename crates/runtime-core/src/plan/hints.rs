@@ -59,7 +59,7 @@ fn words(op: &Op, record: &Record, namespaces: u32, field: Option<&str>) -> Opti
         }
         // Only who enters a container joins more than one at once.
         (Op::SetNs { flags, .. }, libc::EPERM) if flags.count_ones() > 1 => Some(
-            "without CAP_SYS_PTRACE a container can be entered only once it is started: `orlop-runc start` first",
+            "without CAP_SYS_PTRACE a container can be entered only once it is started: start it first",
         ),
         (Op::CopyUp { .. }, libc::ENOSPC) => Some("the tmpfs is too small for what it covers"),
         (Op::Scheduler { .. }, libc::EPERM) => Some(
