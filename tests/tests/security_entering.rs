@@ -214,6 +214,30 @@ fn rt_04_nothing_of_the_host_is_held() {
     fixture.assert_clean();
 }
 
+/// Before its program runs, init has more rights than that: nobody in the container may look into it,
+/// not even who may trace all others there.
+#[test]
+fn rt_04_what_is_not_started_is_not_looked_into() {
+    let fixture = security::fixture(test_name!());
+    let bundle = user_namespace(fixture.bundle(), 0, 65536);
+    let bundle = capabilities(
+        bundle,
+        &["CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"],
+    );
+    let container = fixture.container(&bundle.args(&["sleep", "60"]).written());
+    container.create().ok();
+    let look = "for file in fd root/ ns/user mem; do ls -L /proc/1/$file >/dev/null 2>&1 && \
+                head -c 0 /proc/1/$file 2>/dev/null && echo $file; done; true";
+    let found = container.exec(&["sh", "-c", look]).ok().stdout;
+    assert_safe!(found.is_empty(), "reached before the start: {found}");
+    container.start().ok();
+    // It is not for want of rights: the program itself is theirs.
+    let found = container.exec(&["sh", "-c", "ls /proc/1/fd"]).ok().stdout;
+    assert!(found.contains('0'), "the program: {found}");
+    container.delete_force().ok();
+    fixture.assert_clean();
+}
+
 /// Programs and libraries that a runtime, or what it starts, might look up after it has entered.
 const LOOKED_UP: [&str; 16] = [
     "bin/nsenter",

@@ -36,7 +36,8 @@ pub(super) struct Namespaces {
     joins: Vec<(u32, Joined, String)>,
     pub id_maps: Option<IdMaps>,
     /// Whether the clone makes the user namespace. Not where init has to join others before: those that
-    /// are not the user namespace's own.
+    /// are not the user namespace's own. And not for a caller who is not root: what is born there hides
+    /// itself from the first, and such a caller can't write the maps of what hides itself.
     born_in_user: bool,
 }
 
@@ -74,8 +75,8 @@ impl Namespaces {
         all.joins
             .sort_by_key(|(flag, ..)| NAMESPACES.iter().position(|(known, ..)| known == flag));
         all.resolve_maps(linux)?;
-        let joins_before = host.is_privileged() && !all.joins.is_empty();
-        all.born_in_user = all.is_new(USER) && !joins_before;
+        let caller_is_root = host.uid == 0 && host.is_privileged();
+        all.born_in_user = all.is_new(USER) && all.joins.is_empty() && caller_is_root;
         Ok(all)
     }
 

@@ -3,8 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, memfd_create};
+use rustix::fs::{MemfdFlags, Mode, SealFlags, fchmod, fcntl_add_seals, fstat, memfd_create};
 use rustix::io::{Errno, pread};
+use rustix::process::geteuid;
 
 use orlop_init::wire::Header;
 
@@ -97,6 +98,11 @@ fn memory_file(name: &str, flags: MemfdFlags, bytes: &[u8]) -> Result<OwnedFd> {
 
 /// The init program in a memory file that nobody can change: what a container finds behind
 /// `/proc/<pid>/exe` is this, never the caller's own binary.
+///
+/// Root's may be executed, not read. In a user namespace without maps even its owner then can't read it,
+/// and the kernel takes a process that executes what it can't read for the namespace's that owns the file,
+/// as far as others may look into it (`ptrace(2)`): who is root in the container may not. Anybody else
+/// would hide init from himself so.
 pub(super) fn sealed_init() -> Result<BorrowedFd<'static>> {
     static INIT: OnceLock<OwnedFd> = OnceLock::new();
     if let Some(init) = INIT.get() {
@@ -104,6 +110,10 @@ pub(super) fn sealed_init() -> Result<BorrowedFd<'static>> {
     }
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
     let init = memory_file("orlop-init", flags, orlop_init::PROGRAM)?;
+    if geteuid().is_root() {
+        fchmod(&init, Mode::from_raw_mode(0o111))
+            .context(|| "forbid reading the init program".to_owned())?;
+    }
     fcntl_add_seals(&init, ALL_SEALS).context(|| "seal the init program".to_owned())?;
     Ok(INIT.get_or_init(|| init).as_fd())
 }
