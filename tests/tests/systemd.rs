@@ -90,6 +90,11 @@ fn a_container_is_a_scope_from_create_to_delete() {
         let table =
             std::fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("a cgroup");
         assert!(table.contains(&format!("/system.slice/{unit}")), "{table}");
+        // Those, too, that systemd has no use for.
+        if let Ok(all) = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers") {
+            let own = format!("/sys/fs/cgroup/system.slice/{unit}/cgroup.controllers");
+            assert_eq!(std::fs::read_to_string(own).expect("a scope"), all);
+        }
         call(&container, "start").ok();
         assert_eq!(container.exec(&["echo", "hi"]).ok().stdout, "hi\n");
 

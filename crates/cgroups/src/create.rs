@@ -159,15 +159,15 @@ impl Cgroup {
         Ok(making.finish())
     }
 
-    /// v2: makes the controllers available that limits need and systemd does not hand down, having no use
-    /// for them itself. The limit of one that can't be had will say so.
+    /// v2: makes the controllers available, too, that systemd does not hand down, having no use for them
+    /// itself. The limit of one that can't be had will say so.
     #[cfg(feature = "systemd")]
-    pub(crate) fn enable_needed(&self, layout: &Layout, limits: &Limits) -> Result<()> {
+    pub(crate) fn enable_offered(&self, layout: &Layout) -> Result<()> {
         let Some((hierarchy, member)) = v2_place(layout, self) else {
             return Ok(());
         };
         let present = ControllerSet::parse(&member.read("cgroup.controllers")?);
-        let missing = needed_on_v2(self, limits).without(present);
+        let missing = hierarchy.controllers()?.without(present);
         if missing.is_empty() {
             return Ok(());
         }

@@ -172,7 +172,7 @@ impl Systemd {
 fn fill(layout: &Layout, path: &CgroupPath, pids: &[u32], limits: &Limits) -> Result<Cgroup> {
     let cgroup = if layout.mode() == Mode::V2 {
         let cgroup = Cgroup::open(&Cgroup::plan_paths(layout, path));
-        cgroup.enable_needed(layout, limits)?;
+        cgroup.enable_offered(layout)?;
         cgroup
     } else {
         Cgroup::complete_in(layout, path, limits)?
