@@ -111,8 +111,15 @@ fn a_mount_has_ids_of_its_own_without_a_user_namespace() {
     mount["uidMappings"] = map(0, 1000, 10);
     mount["gidMappings"] = map(0, 2000, 10);
     let bundle = fixture.bundle().set("/mounts/-", mount);
-    let container = fixture.container(&bundle.script("stat -c %u:%g /mnt/file").written());
+    let bundle = bundle.script("stat -c %u:%g /mnt/file").written();
+    let container = fixture.container(&bundle);
     assert_eq!(container.run().ok().stdout, "1000:2000\n");
+    // The namespace that has the ids is looked at, which takes no privilege over others.
+    let without = ["setpriv", "--bounding-set", "-sys_ptrace", "--"];
+    let runtime = fixture.runtime().clone().with_prefix(&without);
+    let run = runtime.command("run").arg("--bundle").arg(bundle.path());
+    let output = run.arg(container.id()).run().ok();
+    assert_eq!(output.stdout, "1000:2000\n");
     drop(tmpfs);
     fixture.assert_clean();
 }

@@ -42,7 +42,7 @@ pub fn step(state: &mut State, op: Op) -> Step {
         }
         Op::Cwd { path, create } => enter(image.str(path)?, create),
         Op::TryCwd { path, create } => match enter(image.str(path)?, create) {
-            Err(failure) if failure.errno == Errno::ACCES.0 => {
+            Err(failure) if failure.errno == Errno::ACCES.0 && failure.part != Part::Create => {
                 state.cwd_denied = true;
                 Ok(())
             }

@@ -154,6 +154,31 @@ mod tests {
     }
 
     #[test]
+    fn lines_about_states_name_this_programs_options() {
+        for (error, expected) in [
+            (
+                Error::NotFound("x".parse().unwrap()),
+                "container does not exist: x (--root names the directory of its state: each caller, such as containerd, has its own)",
+            ),
+            (
+                Error::NotStopped {
+                    id: "x".parse().unwrap(),
+                    status: orlop::Status::Running,
+                },
+                "cannot delete container x that is not stopped: running (kill it first, or delete it by --force)",
+            ),
+            (
+                Error::ForeignRoot {
+                    path: PathBuf::from("/run/x"),
+                },
+                "open the state directory /run/x: Permission denied (it is another user's: name your own by --root, or set XDG_RUNTIME_DIR)",
+            ),
+        ] {
+            assert_eq!(line(&error), expected);
+        }
+    }
+
+    #[test]
     fn fields_become_options() {
         for (field, expected) in [
             ("pid_file", "--pid-file: bad"),

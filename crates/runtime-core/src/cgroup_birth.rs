@@ -52,6 +52,7 @@ pub(crate) fn make(
         }
     };
     if let Some((uid, gid)) = planned.owner
+        && !cgroup.members().is_empty()
         && let Err(error) = cgroup.delegate(uid, gid)
     {
         // What was made is the caller's to remove, who does not have it yet.

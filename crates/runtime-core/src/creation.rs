@@ -282,7 +282,7 @@ impl Creation {
         if options.gate {
             child.give_gate(gate::listen(self.dir()?.as_fd())?.as_fd())?;
         }
-        let (device, inode) = spawn::init_identity()?;
+        let (device, inode) = spawn::init_identity(plan)?;
         state.init_file = Some(FileId { device, inode });
         state.phase = Phase::Created;
         // While init is busy, unless its last pid is yet to be known.

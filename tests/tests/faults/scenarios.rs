@@ -236,7 +236,7 @@ pub(crate) fn entangled(fixture: &Fixture) -> Scenario {
         // Of the IPC namespace, which is the neighbour's.
         .set("/linux/sysctl", json!({}))
         .set("/linux/rootfsPropagation", json!("rslave"))
-        .set("/process/user/uid", json!(0))
+        .set("/process/user", json!({ "uid": 0, "gid": 0 }))
         .set("/process/terminal", json!(true))
         .set("/domainname", json!("domain"))
         .set("/linux/personality", json!({ "domain": "LINUX32" }))

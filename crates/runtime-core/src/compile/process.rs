@@ -244,7 +244,8 @@ pub(super) fn push_cwd_again(build: &mut PlanBuilder, process: &Process) -> Resu
 }
 
 fn becomes_another(process: &Process) -> bool {
-    process.user.uid != 0
+    let user = &process.user;
+    user.uid != 0 || user.gid != 0 || !user.additional_gids.is_empty()
 }
 
 /// The limits with the fields that ask for them.

@@ -82,7 +82,7 @@ fn privilege(capabilities: Option<u64>) -> Finding {
     Finding::warn(
         check,
         "this caller has no CAP_SYS_ADMIN: its containers need a user namespace",
-        "run as root, or give containers a user namespace (orlop-runc spec --rootless)",
+        "run as root, or give containers a user namespace",
     )
 }
 

@@ -161,7 +161,11 @@ impl Plan {
     /// The error for a process that could not be born.
     pub(crate) fn birth_error(&self, errno: i32) -> StepError {
         let birth = StepError::of_birth("clone3".to_owned(), errno);
-        if self.clone_flags & libc::CLONE_NEWUSER as u32 == 0 {
+        let of_namespaces = matches!(
+            errno,
+            libc::EPERM | libc::ENOSPC | libc::EUSERS | libc::EINVAL
+        );
+        if self.clone_flags & libc::CLONE_NEWUSER as u32 == 0 || !of_namespaces {
             return birth;
         }
         let of_setting = Settings::now().refusal(errno).map(Hint::Words);

@@ -24,7 +24,7 @@ impl Holder {
         let born = clone_init(&Birth {
             namespaces: 0,
             cgroup: None,
-            init: program::sealed_init()?,
+            init: program::sealed_init(0)?,
             control: theirs.as_fd(),
             preserve: 0,
         })

@@ -186,7 +186,7 @@ impl Child {
         let born = clone_init(&Birth {
             namespaces: plan.clone_flags,
             cgroup,
-            init: program::sealed_init()?,
+            init: program::sealed_init(plan.clone_flags)?,
             control: theirs.as_fd(),
             preserve: preserve_fds,
         })

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 
 use rustix::fs::{MemfdFlags, Mode, SealFlags, fchmod, fcntl_add_seals, fstat, memfd_create};
 use rustix::io::{Errno, pread};
-use rustix::process::geteuid;
 
 use orlop_init::wire::Header;
 
@@ -99,28 +98,32 @@ fn memory_file(name: &str, flags: MemfdFlags, bytes: &[u8]) -> Result<OwnedFd> {
 /// The init program in a memory file that nobody can change: what a container finds behind
 /// `/proc/<pid>/exe` is this, never the caller's own binary.
 ///
-/// Root's may be executed, not read. In a user namespace without maps even its owner then can't read it,
-/// and the kernel takes a process that executes what it can't read for the namespace's that owns the file,
-/// as far as others may look into it (`ptrace(2)`): who is root in the container may not. Anybody else
-/// would hide init from himself so.
-pub(super) fn sealed_init() -> Result<BorrowedFd<'static>> {
-    static INIT: OnceLock<OwnedFd> = OnceLock::new();
-    if let Some(init) = INIT.get() {
+/// That of a process which is born in a user namespace may be executed, not read. There, without maps,
+/// even its owner then can't read it, and the kernel takes a process that executes what it can't read for
+/// the namespace's that owns the file, as far as others may look into it (`ptrace(2)`): who is root in the
+/// container may not. Everywhere else it would hide init from a caller without privilege.
+pub(super) fn sealed_init(namespaces: u32) -> Result<BorrowedFd<'static>> {
+    static READABLE: OnceLock<OwnedFd> = OnceLock::new();
+    static UNREADABLE: OnceLock<OwnedFd> = OnceLock::new();
+    let may_read = namespaces & libc::CLONE_NEWUSER as u32 == 0;
+    let init = if may_read { &READABLE } else { &UNREADABLE };
+    if let Some(init) = init.get() {
         return Ok(init.as_fd());
     }
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
-    let init = memory_file("orlop-init", flags, orlop_init::PROGRAM)?;
-    if geteuid().is_root() {
-        fchmod(&init, Mode::from_raw_mode(0o111))
+    let made = memory_file("orlop-init", flags, orlop_init::PROGRAM)?;
+    if !may_read {
+        fchmod(&made, Mode::from_raw_mode(0o111))
             .context(|| "forbid reading the init program".to_owned())?;
     }
-    fcntl_add_seals(&init, ALL_SEALS).context(|| "seal the init program".to_owned())?;
-    Ok(INIT.get_or_init(|| init).as_fd())
+    fcntl_add_seals(&made, ALL_SEALS).context(|| "seal the init program".to_owned())?;
+    Ok(init.get_or_init(|| made).as_fd())
 }
 
 /// Device and inode of the init program: as long as `/proc/<pid>/exe` is this, the container's
 /// own program has not started.
-pub(crate) fn init_identity() -> Result<(u64, u64)> {
-    let stat = fstat(sealed_init()?).context(|| "look at the init program".to_owned())?;
+pub(crate) fn init_identity(plan: &Plan) -> Result<(u64, u64)> {
+    let stat =
+        fstat(sealed_init(plan.clone_flags)?).context(|| "look at the init program".to_owned())?;
     Ok((stat.st_dev, stat.st_ino))
 }

@@ -2,9 +2,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use orlop_init::Op;
+use orlop_init::{Kind, Op};
 use rustix::fs::{Mode, OFlags, open};
 
+use super::channel::{Message, receive};
 use super::program::{Program, Supply};
 use super::{Child, Inputs, Nature};
 use crate::error::{Context, Result};
@@ -32,12 +33,19 @@ impl UserNamespaces {
 fn make(maps: &IdMaps) -> Result<OwnedFd> {
     let mut build = PlanBuilder::new();
     build.push(Op::AwaitMaps {});
+    // It has nothing to hide, and its caller may be without CAP_SYS_PTRACE.
+    build.push(Op::Dumpable { on: true });
     build.push(Op::Ready {});
     let mut plan = build.plan;
     plan.clone_flags = libc::CLONE_NEWUSER as u32;
     plan.id_maps = Some(maps.clone());
     let program = Supply::Own(Program::new(&plan, None)?);
-    let child = Child::bear(&plan, program, Nature::default(), &Inputs::default())?;
+    let mut child = Child::bear(&plan, program, Nature::default(), &Inputs::default())?;
+    match receive(child.control.as_fd())? {
+        Some(Message { record, .. }) if record.kind == Kind::Ready => {}
+        Some(Message { record, .. }) => return Err(child.failed(&plan, &record)),
+        None => return Err(child.died(&plan)),
+    }
     let path = format!("/proc/{}/ns/user", child.pid);
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     open(&path, flags, Mode::empty()).context(|| format!("open user namespace {path}"))

@@ -1,6 +1,8 @@
 //! A document in which a property stands more than once, as Go's JSON takes it: objects are one, and of
 //! anything else the later counts.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
@@ -19,14 +21,19 @@ pub(super) fn merged(json: &str) -> Result<String, serde_json::Error> {
 enum Tree {
     Plain(serde_json::Value),
     List(Vec<Self>),
-    Object(Vec<(String, Self)>),
+    Object(Properties),
 }
+
+/// By name, each with its place among the others: there may be very many.
+type Properties = BTreeMap<String, (usize, Tree)>;
 
 impl Tree {
     fn merge(&mut self, later: Self) {
         match (self, later) {
             (Self::Object(one), Self::Object(other)) => {
-                for (name, value) in other {
+                let mut in_order: Vec<_> = other.into_iter().collect();
+                in_order.sort_unstable_by_key(|(_, (place, _))| *place);
+                for (name, (_, value)) in in_order {
                     add(one, name, value);
                 }
             }
@@ -35,10 +42,13 @@ impl Tree {
     }
 }
 
-fn add(object: &mut Vec<(String, Tree)>, name: String, value: Tree) {
-    match object.iter_mut().find(|(there, _)| *there == name) {
-        Some((_, there)) => there.merge(value),
-        None => object.push((name, value)),
+fn add(object: &mut Properties, name: String, value: Tree) {
+    let place = object.len();
+    match object.entry(name) {
+        Entry::Occupied(mut there) => there.get_mut().1.merge(value),
+        Entry::Vacant(free) => {
+            free.insert((place, value));
+        }
     }
 }
 
@@ -48,7 +58,9 @@ impl Serialize for Tree {
             Self::Plain(value) => value.serialize(to),
             Self::List(list) => to.collect_seq(list),
             Self::Object(object) => {
-                to.collect_map(object.iter().map(|(name, value)| (name, value)))
+                let mut in_order: Vec<_> = object.iter().collect();
+                in_order.sort_unstable_by_key(|(_, (place, _))| *place);
+                to.collect_map(in_order.iter().map(|(name, (_, value))| (name, value)))
             }
         }
     }
@@ -102,7 +114,7 @@ impl<'de> Visitor<'de> for Build {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Tree, A::Error> {
-        let mut object = Vec::new();
+        let mut object = Properties::new();
         while let Some((name, value)) = from.next_entry()? {
             add(&mut object, name, value);
         }
@@ -134,5 +146,13 @@ mod tests {
             assert_eq!(merged(json).unwrap(), expected);
         }
         assert!(merged("{").is_err());
+    }
+
+    /// With a look at all before it for each, this would take minutes.
+    #[test]
+    fn very_many_properties_take_no_longer_each() {
+        let names: Vec<String> = (0..300_000).map(|name| format!(r#""n{name}":1"#)).collect();
+        let json = format!("{{{}}}", names.join(","));
+        assert_eq!(merged(&json).unwrap(), json);
     }
 }

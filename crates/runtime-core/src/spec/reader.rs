@@ -114,6 +114,16 @@ impl Notes<'_> {
     }
 }
 
+impl Notes<'_> {
+    /// The place of a property of what the reader is at.
+    fn place_of(&self, name: &str) -> String {
+        match self.place() {
+            parent if parent.is_empty() => name.to_owned(),
+            parent => format!("{parent}.{name}"),
+        }
+    }
+}
+
 /// One step from the whole document to a place in it.
 enum Step<'de> {
     Name(Name<'de>),
@@ -346,21 +356,22 @@ impl<'de, A> Properties<'_, 'de, A> {
         let Some(name) = self.known(written) else {
             return text;
         };
-        let place = match self.notes.place() {
-            parent if parent.is_empty() => text.to_owned(),
-            parent => format!("{parent}.{text}"),
-        };
-        let findings = &mut self.notes.findings;
-        let is_other =
-            |(before, as_written): &(&str, String)| *before == name && as_written != text;
-        let is_again = self.seen.iter().any(is_other);
+        // A property may have two names: the first stands for it.
+        let mut names = self.names.iter();
+        let first = names.find(|known| known.eq_ignore_ascii_case(name));
+        let property = first.copied().unwrap_or(name);
+        let before = self.seen.iter().filter(|(known, _)| *known == property);
+        // The very same name once more is the type's to refuse.
+        let is_same = before.clone().any(|(_, as_written)| as_written == text);
+        let is_again = before.count() > 0 && !is_same;
+        self.seen.push((property, text.to_owned()));
         if is_again {
-            findings.again.push(place.clone());
-        } else {
-            self.seen.push((name, text.to_owned()));
+            let place = self.notes.place_of(text);
+            self.notes.findings.again.push(place);
         }
         if text != name {
-            findings.misspelt.push(Misspelt {
+            let place = self.notes.place_of(text);
+            self.notes.findings.misspelt.push(Misspelt {
                 place,
                 name,
                 at: text.as_ptr().addr() - self.notes.document.as_ptr().addr(),
