@@ -124,7 +124,7 @@ pub(crate) fn place(steps: &[Step], op: &str) -> usize {
 fn with_mounts(bundle: Bundle, shared: &Path) -> Bundle {
     [
         json!({ "destination": "/etc", "type": "tmpfs", "options": ["tmpcopyup"] }),
-        json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" }),
+        json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["slave"] }),
         json!({ "destination": "/mnt", "type": "bind", "source": shared, "options": ["rbind", "ro"] }),
         json!({ "destination": "/home", "type": "bind", "source": "rootfs/tmp", "options": ["ro"] }),
         json!({ "destination": "/tmp/links", "type": "bind", "source": shared, "options": ["bind", "dest-nofollow"] }),
