@@ -103,8 +103,11 @@ fn nothing_of_the_callers_own_changes() {
     need_root!();
     let _alone = alone();
     let rootfs = Rootfs::new();
-    // The library keeps its init open, from the first spawn on.
+    // The library keeps its init open, from the first spawn on: one that is readable, and one for user
+    // namespaces that is not.
     rootfs.command("/bin/true").status().unwrap();
+    let mapped = rootfs.command("/bin/true").uid_map(0, 100_000, 10);
+    mapped.gid_map(0, 100_000, 10).status().unwrap();
     let before = Caller::look();
     let everything = rootfs
         .script("umask 0; cd /tmp; ulimit -n 64; exit 3")
