@@ -1,5 +1,6 @@
 //! Mounts, sysctls and namespaces that a configuration adds.
 
+use orlop_tests::security::config::user_namespace;
 use orlop_tests::{Bundle, Fixture, test_name};
 use serde_json::json;
 use std::fs;
@@ -106,12 +107,7 @@ fn sysctls_are_set_in_the_container_only() {
 #[test]
 fn a_user_namespace_maps_ids() {
     let fixture = Fixture::new(test_name!());
-    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
-    let bundle = fixture
-        .bundle()
-        .set("/linux/namespaces/-", json!({ "type": "user" }))
-        .set("/linux/uidMappings", map.clone())
-        .set("/linux/gidMappings", map)
+    let bundle = user_namespace(fixture.bundle(), 100_000, 65536)
         .args(&["sleep", "60"])
         .written();
     let container = fixture.container(&bundle);

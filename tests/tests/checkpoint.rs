@@ -3,6 +3,7 @@
 use orlop_tests::call::Call;
 use orlop_tests::console::ConsoleSocket;
 use orlop_tests::patience::patient;
+use orlop_tests::security::config::user_namespace;
 use orlop_tests::{Bundle, Container, Fixture, cgroup, criu, skip, test_name};
 use serde_json::json;
 use std::ffi::OsString;
@@ -387,12 +388,7 @@ fn memory_goes_to_a_page_server() {
 fn a_container_with_a_user_namespace_comes_back() {
     let fixture = Fixture::new(test_name!());
     let criu = criu_or_skip!(&fixture);
-    let ids = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
-    let bundle = counter(&fixture)
-        .set("/linux/namespaces/-", json!({ "type": "user" }))
-        .set("/linux/uidMappings", ids.clone())
-        .set("/linux/gidMappings", ids)
-        .written();
+    let bundle = user_namespace(counter(&fixture), 100_000, 65536).written();
     let (one, two) = (fixture.container(&bundle), fixture.container(&bundle));
     // The harness's own files in memory belong to nobody in there.
     let mut command = Command::new(fixture.runtime().program());

@@ -2,9 +2,9 @@
 
 use orlop_tests::locate;
 use orlop_tests::patience::patient;
+use orlop_tests::security::config::user_namespace;
 use orlop_tests::view::{Cgroups, View};
 use orlop_tests::{Bundle, Fixture, cgroup, skip, test_name};
-use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -118,12 +118,7 @@ fn create_clones_once() {
 #[test]
 fn create_clones_once_with_a_user_namespace() {
     let fixture = Fixture::new(test_name!());
-    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
-    let bundle = fixture
-        .bundle()
-        .set("/linux/namespaces/-", json!({ "type": "user" }))
-        .set("/linux/uidMappings", map.clone())
-        .set("/linux/gidMappings", map);
+    let bundle = user_namespace(fixture.bundle(), 100_000, 65536);
     let Some(log) = traced_create(&fixture, bundle) else {
         skip!("strace is not installed");
     };

@@ -1,6 +1,7 @@
 //! Mounts out of the ordinary: with id maps, recursive attributes, every propagation, a copy of what
 //! they cover, or changed in place.
 
+use orlop_tests::security::config::user_namespace;
 use orlop_tests::{Bundle, Fixture, skip, test_name};
 use serde_json::{Value, json};
 use std::fs;
@@ -26,10 +27,7 @@ fn map(container: u32, host: u32, size: u32) -> Value {
 }
 
 fn in_user_namespace(bundle: Bundle) -> Bundle {
-    bundle
-        .set("/linux/namespaces/-", json!({ "type": "user" }))
-        .set("/linux/uidMappings", map(0, 100_000, 65536))
-        .set("/linux/gidMappings", map(0, 100_000, 65536))
+    user_namespace(bundle, 100_000, 65536)
 }
 
 /// A tmpfs of the host's, unmounted at the end: every kernel that has id-mapped tmpfs maps it.

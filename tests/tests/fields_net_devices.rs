@@ -1,5 +1,6 @@
 //! Network devices that move into a container (`linux.netDevices`).
 
+use orlop_tests::security::config::user_namespace;
 use orlop_tests::{Fixture, test_name};
 use serde_json::json;
 use std::fs;
@@ -87,12 +88,7 @@ fn a_device_moves_with_its_addresses_and_gets_its_new_name() {
 fn a_device_moves_into_a_container_with_a_user_namespace_too() {
     let fixture = Fixture::new(test_name!());
     let pair = Pair::new('b');
-    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
-    let bundle = fixture
-        .bundle()
-        .set("/linux/namespaces/-", json!({ "type": "user" }))
-        .set("/linux/uidMappings", map.clone())
-        .set("/linux/gidMappings", map)
+    let bundle = user_namespace(fixture.bundle(), 100_000, 65536)
         .set("/linux/netDevices", json!({ &pair.moved: {} }));
     let script = format!("cat /sys/class/net/{}/flags", pair.moved);
     let output = fixture

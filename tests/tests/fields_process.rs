@@ -1,5 +1,6 @@
 //! Fields that say when, where and how a process runs.
 
+use orlop_tests::security::config::user_namespace;
 use orlop_tests::{Bundle, Fixture, skip, test_name};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::json;
@@ -246,13 +247,8 @@ fn a_time_namespace_has_its_own_clocks_for_exec_too() {
 #[test]
 fn a_time_namespace_goes_with_a_user_namespace() {
     let fixture = Fixture::new(test_name!());
-    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
-    let bundle = fixture
-        .bundle()
-        .set("/linux/namespaces/-", json!({ "type": "user" }))
+    let bundle = user_namespace(fixture.bundle(), 100_000, 65536)
         .set("/linux/namespaces/-", json!({ "type": "time" }))
-        .set("/linux/uidMappings", map.clone())
-        .set("/linux/gidMappings", map)
         .set("/linux/timeOffsets", offsets());
     assert_ahead(&printed(&fixture, bundle, TIME));
 }

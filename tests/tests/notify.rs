@@ -2,6 +2,7 @@
 //! sockets (`sd_listen_fds(3)`).
 
 use orlop_tests::patience::patient;
+use orlop_tests::security::config::user_namespace;
 use orlop_tests::security::{container_by, started_by};
 use orlop_tests::{Bundle, Container, Fixture, test_name};
 use serde_json::json;
@@ -134,14 +135,10 @@ fn start_waits_until_the_program_is_ready_and_says_which_it_is() {
 fn a_program_in_a_user_namespace_is_heard_too() {
     let fixture = Fixture::new(test_name!());
     let manager = Manager::new(&fixture);
-    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
     let bundle = sleeper(&fixture);
     // The root's owner has no user in the container who could make it.
     fs::create_dir_all(bundle.rootfs().join("run/notify")).unwrap();
-    let bundle = bundle
-        .set("/linux/namespaces/-", json!({ "type": "user" }))
-        .set("/linux/uidMappings", map.clone())
-        .set("/linux/gidMappings", map);
+    let bundle = user_namespace(bundle, 100_000, 65536);
     let container = fixture.container(&bundle.written());
     let run = container
         .call_with("run", &["--detach"])

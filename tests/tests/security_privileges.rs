@@ -1,6 +1,9 @@
 //! Capabilities: exactly those of the configuration, in every one of the five sets.
 
-use orlop_tests::security::{self, config::user};
+use orlop_tests::security::{
+    self,
+    config::{user, user_namespace},
+};
 use orlop_tests::{Bundle, assert_safe, skip, test_name};
 use rustix::fs::{XattrFlags, setxattr};
 use serde_json::json;
@@ -257,17 +260,12 @@ fn rt_19_nothing_is_inheritable_by_default() {
 #[test]
 fn rt_19_nothing_is_inheritable_in_a_user_namespace() {
     let fixture = security::fixture(test_name!());
-    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
     let seen = fixture.file("seen");
     let script = format!("cat >/dev/null; {} >{}", SHOW.join(" "), seen.display());
     let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", script] }]);
     fs::write(&seen, "").unwrap();
     fs::set_permissions(&seen, fs::Permissions::from_mode(0o666)).unwrap();
-    let bundle = fixture
-        .bundle()
-        .set("/linux/namespaces/-", json!({ "type": "user" }))
-        .set("/linux/uidMappings", map.clone())
-        .set("/linux/gidMappings", map)
+    let bundle = user_namespace(fixture.bundle(), 100_000, 65536)
         .set("/hooks", json!({ "createContainer": hook }))
         .args(&SHOW)
         .written();

@@ -4,7 +4,7 @@ use crate::devices::Pair;
 use crate::neighbour::Neighbour;
 use crate::terminal::Terminal;
 use orlop_tests::runtime::Call;
-use orlop_tests::security::config::{without_mounts, without_namespace};
+use orlop_tests::security::config::{user_namespace, without_mounts, without_namespace};
 use orlop_tests::{Bundle, Container, Fixture};
 use serde_json::{Value, json};
 use std::fs;
@@ -187,11 +187,7 @@ pub(crate) fn full(fixture: &Fixture) -> Scenario {
 }
 
 fn in_user_namespace(bundle: Bundle) -> Bundle {
-    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
-    bundle
-        .set("/linux/namespaces/-", json!({ "type": "user" }))
-        .set("/linux/uidMappings", map.clone())
-        .set("/linux/gidMappings", map)
+    user_namespace(bundle, 100_000, 65536)
 }
 
 /// The same in a user namespace.

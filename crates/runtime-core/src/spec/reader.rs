@@ -112,9 +112,7 @@ impl Notes<'_> {
         }
         place
     }
-}
 
-impl Notes<'_> {
     /// The place of a property of what the reader is at.
     fn place_of(&self, name: &str) -> String {
         match self.place() {
