@@ -22,6 +22,9 @@ pub(super) enum Letters {
     InAnyCase,
 }
 
+/// How many bytes of a place, which the document's names may make of any length, are told.
+const PLACE: usize = 256;
+
 /// The name of no property.
 const NOTHING: &str = "";
 
@@ -106,20 +109,42 @@ impl Notes<'_> {
             // Writing to a `String` can't fail.
             let _ = match step {
                 Step::Index(index) => write!(place, "[{index}]"),
-                Step::Name(name) if place.is_empty() => write!(place, "{}", name.text()),
-                Step::Name(name) => write!(place, ".{}", name.text()),
+                Step::Name(name) if place.is_empty() => write!(place, "{}", name.head()),
+                Step::Name(name) => write!(place, ".{}", name.head()),
             };
+            if place.len() > PLACE {
+                break;
+            }
         }
-        place
+        cut(place)
     }
 
     /// The place of a property of what the reader is at.
     fn place_of(&self, name: &str) -> String {
         match self.place() {
-            parent if parent.is_empty() => name.to_owned(),
-            parent => format!("{parent}.{name}"),
+            parent if parent.is_empty() => cut(name.to_owned()),
+            parent => cut(format!("{parent}.{name}")),
         }
     }
+}
+
+/// As much of a place as is told.
+fn cut(mut place: String) -> String {
+    const REST: &str = "...";
+    if place.len() > PLACE {
+        place.truncate(head(&place, PLACE - REST.len()).len());
+        place.push_str(REST);
+    }
+    place
+}
+
+/// The whole characters of the first bytes.
+fn head(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// One step from the whole document to a place in it.
@@ -142,6 +167,11 @@ impl Name<'_> {
             Self::AsIs(text) => text,
             Self::Escaped(text) => text,
         }
+    }
+
+    /// What a place may have of it, and a little more, by which a cut is told.
+    fn head(&self) -> &str {
+        head(self.text(), 2 * PLACE)
     }
 }
 

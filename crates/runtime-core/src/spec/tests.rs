@@ -254,6 +254,27 @@ fn names_with_escapes_have_to_be_right() {
     assert_eq!(remarks, ["Cpu: unknown property; ignored"]);
 }
 
+/// A million of them below a name of a million letters would fill any memory.
+#[test]
+fn of_a_place_only_so_much_is_told() {
+    let name = "\u{e4}".repeat(1_000);
+    let json =
+        format!(r#"{{"pids":{{"{name}":1}},"{name}":{{"CPU":2}},"cpu":{{"CPUS":"{name}"}}}}"#);
+    let (_, remarks) = Resources::from_slice_noting(json.as_bytes()).unwrap();
+    let told = |letters| format!("{}...: unknown property; ignored", &name[..letters]);
+    assert_eq!(
+        remarks,
+        [
+            "cpu.CPUS: read as cpus; write it so".to_owned(),
+            format!("pids.{}", told(248)),
+            told(252),
+        ]
+    );
+    let json = format!(r#"{{"unified":{{"{name}":1}}}}"#);
+    let error = Resources::from_slice_noting(json.as_bytes()).unwrap_err();
+    assert_eq!(error.path, format!("unified.{}...", &name[..244]));
+}
+
 #[test]
 fn errors_stay_where_they_are_when_names_are_put_right() {
     let json = "{\"CPU\": {\n \"Shares\": \"many\"}}";

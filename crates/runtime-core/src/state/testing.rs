@@ -1,5 +1,6 @@
 //! A directory and a process that go with the test, even with one that fails.
 
+use std::fmt::Display;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -58,6 +59,10 @@ impl Sleeper {
     pub(crate) fn new() -> Self {
         let child = Command::new("sleep").arg("1000").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
+        // Whoever spawns is told while the program is still taking its parent's place.
+        while program_of(pid) == program_of("self") {
+            std::thread::yield_now();
+        }
         let number = rustix::process::Pid::from_raw(pid).unwrap();
         let pidfd = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty());
         let id = ProcessId::of(pid, pidfd.unwrap().as_fd()).unwrap();
@@ -66,11 +71,15 @@ impl Sleeper {
 
     /// The program that it executes.
     pub(crate) fn program(&self) -> FileId {
-        let stat = rustix::fs::stat(format!("/proc/{}/exe", self.id.pid())).unwrap();
-        FileId {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-        }
+        program_of(self.id.pid())
+    }
+}
+
+fn program_of(process: impl Display) -> FileId {
+    let stat = rustix::fs::stat(format!("/proc/{process}/exe")).unwrap();
+    FileId {
+        device: stat.st_dev,
+        inode: stat.st_ino,
     }
 }
 
