@@ -9,6 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -161,6 +162,20 @@ impl Running {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has written to its standard output by now.
+    ///
+    /// # Panics
+    /// When that can't be read.
+    #[must_use]
+    pub fn written(&self) -> String {
+        // At its place: the command writes where this descriptor's offset is.
+        let length = self.stdout.metadata().expect("captured output").len();
+        let mut bytes = vec![0; usize::try_from(length).expect("it fits into memory")];
+        let read = self.stdout.read_exact_at(&mut bytes, 0);
+        read.expect("captured output");
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Kills the command itself with `SIGKILL`, not what it has started.
