@@ -44,7 +44,7 @@ impl<'a> Entered<'a> {
             "noNewPrivileges": true,
             "oomScoreAdj": 100,
             "ioPriority": { "class": "IOPRIO_CLASS_IDLE" },
-            "scheduler": { "policy": "SCHED_BATCH", "flags": ["SCHED_FLAG_RESET_ON_FORK"] },
+            "scheduler": { "policy": "SCHED_BATCH", "nice": 10, "flags": ["SCHED_FLAG_RESET_ON_FORK"] },
             "execCPUAffinity": { "initial": "0", "final": "0" },
             "rlimits": [{ "type": "RLIMIT_NOFILE", "hard": 32, "soft": 32 }]
         });

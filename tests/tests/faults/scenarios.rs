@@ -151,7 +151,10 @@ fn rich(fixture: &Fixture) -> Bundle {
         )
         .set("/process/cwd", json!("/tmp"))
         .set("/process/oomScoreAdj", json!(100))
-        .set("/process/scheduler", json!({ "policy": "SCHED_BATCH" }))
+        .set(
+            "/process/scheduler",
+            json!({ "policy": "SCHED_BATCH", "nice": 10 }),
+        )
         .set(
             "/process/ioPriority",
             json!({ "class": "IOPRIO_CLASS_IDLE" }),
