@@ -121,6 +121,22 @@ fn a_failing_poststop_hook_does_not_keep_the_container() {
     fixture.assert_clean();
 }
 
+#[test]
+fn a_failing_hook_in_the_container_says_why() {
+    for kind in ["createContainer", "startContainer"] {
+        let fixture = Fixture::new(test_name!());
+        let mut hooks = json!({});
+        hooks[kind] = json!([
+            { "path": "/bin/sh", "args": ["sh", "-c", "echo no such library >&2; exit 3"] }
+        ]);
+        let bundle = fixture.bundle().set("/hooks", hooks).written();
+        let run = fixture.container(&bundle).run();
+        assert!(run.stderr.starts_with("no such library\n"), "{run}");
+        assert!(run.stderr.contains("exited with status 3"), "{run}");
+        fixture.assert_clean();
+    }
+}
+
 /// A configuration in which this hook fails, and a poststop hook leaves a note.
 fn failing(fixture: &Fixture, kind: &str, note: &Path) -> orlop_tests::Container {
     let path = if kind == "startContainer" {
@@ -170,6 +186,27 @@ fn a_failing_hook_at_the_start_stops_the_container() {
         assert!(note.exists(), "{kind}");
         fixture.assert_clean();
     }
+}
+
+/// More than a pipe holds, too: nobody would empty it before the program runs.
+#[test]
+fn what_a_hook_in_the_container_says_is_not_the_programs_output() {
+    let fixture = Fixture::new(test_name!());
+    let says = "head -c 200000 /dev/zero; echo noise; echo noise >&2";
+    let bundle = fixture
+        .bundle()
+        .args(&["echo", "program"])
+        .set(
+            "/hooks",
+            json!({
+                "createContainer": [{ "path": "/bin/sh", "args": ["sh", "-c", says] }],
+                "startContainer": [{ "path": "/bin/sh", "args": ["sh", "-c", says] }]
+            }),
+        )
+        .written();
+    let output = fixture.container(&bundle).run().ok();
+    assert_eq!((&*output.stdout, &*output.stderr), ("program\n", ""));
+    fixture.assert_clean();
 }
 
 /// What it does not read breaks a pipe, and the signal for that ends whoever is not the first process of

@@ -130,6 +130,20 @@ pub fn read(from: Fd, buffer: &mut [u8]) -> Result<usize> {
     retry(|| call!(nr::READ, from.0, buffer.as_mut_ptr(), buffer.len()))
 }
 
+/// Fills the buffer with the last bytes of a file.
+pub fn read_end(from: Fd, buffer: &mut [u8]) -> Result<usize> {
+    const SEEK_END: usize = 2;
+    let size = call!(nr::LSEEK, from.0, 0, SEEK_END)?;
+    let place = size.saturating_sub(buffer.len());
+    call!(nr::PREAD64, from.0, buffer.as_mut_ptr(), buffer.len(), place)
+}
+
+/// A file of no file system, close-on-exec.
+pub fn memory_file() -> Result<Fd> {
+    const MFD_CLOEXEC: usize = 1;
+    fd(call!(nr::MEMFD_CREATE, c"".as_ptr(), MFD_CLOEXEC))
+}
+
 pub fn write(to: Fd, bytes: &[u8]) -> Result<usize> {
     retry(|| call!(nr::WRITE, to.0, bytes.as_ptr(), bytes.len()))
 }
