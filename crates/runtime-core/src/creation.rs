@@ -142,13 +142,7 @@ impl Making<'_> {
             ..
         } = *self;
         let rootfs = plan.rootfs.as_deref().unwrap_or(Path::new("/"));
-        let mut state = State::new(
-            options.id.clone(),
-            &bundle.spec.oci_version,
-            &bundle.path,
-            rootfs,
-            host.uid,
-        )?;
+        let mut state = State::new(options.id.clone(), &bundle.path, rootfs, host.uid)?;
         state.annotations.clone_from(&bundle.spec.annotations);
         state.new_namespaces = plan.new_namespaces;
         state.joined_namespaces = plan.joined_namespaces;

@@ -15,7 +15,7 @@ use super::status::Status;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct OciState {
-    /// Version of the specification that the container's configuration names.
+    /// Version of the specification that this state is written by, whatever the configuration names.
     pub oci_version: String,
     /// The container's id.
     pub id: String,

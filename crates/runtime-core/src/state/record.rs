@@ -12,6 +12,7 @@ use crate::error::{Context, Error, Result};
 use crate::id::ContainerId;
 use crate::process_id::ProcessId;
 use crate::resctrl::ResctrlPlace;
+use crate::spec::OCI_VERSION;
 use crate::time::rfc3339;
 use crate::unit::UnitRecord;
 
@@ -57,7 +58,7 @@ pub(crate) struct State {
     version: u32,
     #[serde(with = "id_as_text")]
     pub(crate) id: ContainerId,
-    /// The version of the specification that the container's configuration names.
+    /// The version of the specification that its state is told by.
     pub(crate) oci_version: String,
     pub(crate) bundle: PathBuf,
     pub(crate) rootfs: PathBuf,
@@ -113,17 +114,11 @@ pub(crate) struct State {
 
 impl State {
     /// The record of a container of which nothing is made yet.
-    pub(crate) fn new(
-        id: ContainerId,
-        oci_version: &str,
-        bundle: &Path,
-        rootfs: &Path,
-        owner: u32,
-    ) -> Result<Self> {
+    pub(crate) fn new(id: ContainerId, bundle: &Path, rootfs: &Path, owner: u32) -> Result<Self> {
         Ok(Self {
             version: VERSION,
             id,
-            oci_version: oci_version.to_owned(),
+            oci_version: OCI_VERSION.to_owned(),
             bundle: bundle.to_owned(),
             rootfs: rootfs.to_owned(),
             created: rfc3339(SystemTime::now()),

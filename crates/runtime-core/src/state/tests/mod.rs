@@ -29,7 +29,6 @@ fn id(text: &str) -> ContainerId {
 fn state(name: &str) -> State {
     State::new(
         id(name),
-        "1.2.0",
         Path::new("/bundle"),
         Path::new("/bundle/rootfs"),
         0,
