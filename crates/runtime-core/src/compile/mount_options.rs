@@ -11,7 +11,8 @@ pub(super) struct MountOptions {
     pub attr: Attr,
     /// Whether any was named.
     attr_is_named: bool,
-    /// The attribute of `noatime`, `relatime` or `strictatime`: the others name no change.
+    /// The attribute of `noatime`, `relatime` or `strictatime`: what only takes one back changes no
+    /// bind mount.
     access_time: Option<u64>,
     /// Mount attributes for the whole tree.
     pub recursive_attr: Attr,
@@ -90,23 +91,28 @@ const CLEAR: [(&str, &str); 10] = [
     ("loud", "silent"),
 ];
 
-/// Access time options exclude each other: name, flag, attribute.
-const ACCESS_TIME: [(&str, u64, u64); 6] = [
-    ("noatime", libc::MS_NOATIME, libc::MOUNT_ATTR_NOATIME),
-    ("relatime", libc::MS_RELATIME, libc::MOUNT_ATTR_RELATIME),
+/// Access time options of a mount: what sets a flag, what takes it back, the flag, and the attribute
+/// where it is set, the strongest first, as mount(2) has it.
+const ACCESS_TIME: [(&str, &str, u64, u64); 3] = [
     (
         "strictatime",
+        "nostrictatime",
         libc::MS_STRICTATIME,
         libc::MOUNT_ATTR_STRICTATIME,
     ),
-    ("atime", 0, libc::MOUNT_ATTR_RELATIME),
-    // Without a flag of any kind, relatime is what the kernel does.
-    ("norelatime", 0, libc::MOUNT_ATTR_RELATIME),
-    ("nostrictatime", 0, libc::MOUNT_ATTR_RELATIME),
+    (
+        "noatime",
+        "atime",
+        libc::MS_NOATIME,
+        libc::MOUNT_ATTR_NOATIME,
+    ),
+    (
+        "relatime",
+        "norelatime",
+        libc::MS_RELATIME,
+        libc::MOUNT_ATTR_RELATIME,
+    ),
 ];
-
-/// Those that `mount(2)` has a flag for: what only takes a flag back changes no bind mount.
-const CHANGES_ACCESS_TIME: [&str; 3] = ["noatime", "relatime", "strictatime"];
 
 /// What a bind mount loses that names attributes, and not these.
 const CLEARED_UNLESS_NAMED: u64 = libc::MOUNT_ATTR_RDONLY
@@ -222,17 +228,25 @@ impl MountOptions {
     }
 
     fn access_time(&mut self, option: &str) -> bool {
-        let found = ACCESS_TIME.iter().find(|(name, ..)| *name == option);
-        if let Some((_, flag, value)) = found {
-            self.flags &= !(libc::MS_NOATIME | libc::MS_RELATIME | libc::MS_STRICTATIME);
+        let Some((set, _, flag, _)) = ACCESS_TIME
+            .iter()
+            .find(|(set, clear, ..)| [*set, *clear].contains(&option))
+        else {
+            return false;
+        };
+        if option == *set {
             self.flags |= flag;
-            set_access_time(&mut self.attr, *value);
-            self.attr_is_named = true;
-            if CHANGES_ACCESS_TIME.contains(&option) {
-                self.access_time = Some(*value);
-            }
+        } else {
+            self.flags &= !flag;
         }
-        found.is_some()
+        let strongest = ACCESS_TIME
+            .iter()
+            .find(|(.., flag, _)| self.flags & flag != 0);
+        self.access_time = strongest.map(|(.., attr)| *attr);
+        let value = self.access_time.unwrap_or(libc::MOUNT_ATTR_RELATIME);
+        set_access_time(&mut self.attr, value);
+        self.attr_is_named = true;
+        true
     }
 
     fn propagation(&mut self, option: &str) -> bool {
@@ -260,8 +274,12 @@ impl MountOptions {
             add(&mut self.recursive_attr, *bit);
             return true;
         }
-        if let Some((.., value)) = ACCESS_TIME.iter().find(|(known, ..)| *known == name) {
-            set_access_time(&mut self.recursive_attr, *value);
+        // Without a flag of any kind, relatime is what the kernel does.
+        let mut times = ACCESS_TIME
+            .iter()
+            .flat_map(|(set, clear, _, attr)| [(set, *attr), (clear, libc::MOUNT_ATTR_RELATIME)]);
+        if let Some((_, value)) = times.find(|(known, _)| **known == name) {
+            set_access_time(&mut self.recursive_attr, value);
             return true;
         }
         let opposite = CLEAR.iter().find(|(known, _)| *known == name);
@@ -302,7 +320,9 @@ pub(crate) fn all() -> Vec<String> {
     let opposites = CLEAR
         .iter()
         .filter(|(_, of)| attributes.clone().any(|name| name == *of));
-    let times = ACCESS_TIME.iter().map(|(name, ..)| *name);
+    let times = ACCESS_TIME
+        .iter()
+        .flat_map(|(set, clear, ..)| [*set, *clear]);
     let deep: Vec<&str> = attributes
         .clone()
         .chain(opposites.map(|(name, _)| *name))
@@ -346,7 +366,26 @@ mod tests {
     fn later_options_win() {
         assert_eq!(parse(&["ro", "rw"]).flags, 0);
         assert_eq!(parse(&["rw", "ro"]).attr.set, libc::MOUNT_ATTR_RDONLY);
-        assert_eq!(parse(&["noatime", "relatime"]).flags, libc::MS_RELATIME);
+    }
+
+    /// As the kernel takes the flags that `mount(8)` and runc give it.
+    #[test]
+    fn access_times_are_taken_back_one_by_one() {
+        let time = |options: &[&str]| parse(options).access_time;
+        assert_eq!(time(&["noatime", "atime"]), None);
+        assert_eq!(
+            time(&["noatime", "norelatime"]),
+            Some(libc::MOUNT_ATTR_NOATIME)
+        );
+        assert_eq!(
+            time(&["noatime", "relatime"]),
+            Some(libc::MOUNT_ATTR_NOATIME)
+        );
+        assert_eq!(
+            time(&["strictatime", "noatime"]),
+            Some(libc::MOUNT_ATTR_STRICTATIME)
+        );
+        assert_eq!(parse(&["relatime", "norelatime"]).flags, 0);
     }
 
     #[test]
@@ -381,7 +420,8 @@ mod tests {
         let advertised = all();
         let names = SET.iter().map(|(name, ..)| *name);
         let names = names.chain(CLEAR.iter().map(|(name, _)| *name));
-        let names = names.chain(ACCESS_TIME.iter().map(|(name, ..)| *name));
+        let times = ACCESS_TIME.iter();
+        let names = names.chain(times.flat_map(|(set, clear, ..)| [*set, *clear]));
         let names = names.chain(PROPAGATION.iter().map(|(name, _)| *name));
         let names = names.chain(IGNORED).chain(WAYS);
         for name in names.flat_map(|name| [name.to_owned(), format!("r{name}")]) {
