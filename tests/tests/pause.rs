@@ -69,6 +69,7 @@ fn a_paused_container_stands_still_until_it_is_resumed() {
 
     let again = container.call("pause").run();
     assert_eq!(again.code(), 1);
+    assert!(again.stderr.contains("is paused already"), "{again}");
     again.says("container not running");
     let exec = container.exec(&["true"]);
     assert_eq!(exec.code(), 255);

@@ -24,7 +24,8 @@ impl Container {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotRunning`] when it neither runs nor waits for its start;
+    /// [`Error::NotRunning`] when it neither runs nor waits for its start, [`Error::WrongState`]
+    /// when it is paused already;
     /// [`Error::Cgroup`] when it has no freezer, or a process did not stop within two seconds: all
     /// of them run then.
     pub fn pause(&mut self) -> Result<()> {
@@ -34,6 +35,13 @@ impl Container {
                 Status::Running => {}
                 // Before it is true: killed here, it only makes the next start ask.
                 Status::Created => container.note_early_pause(true)?,
+                Status::Paused => {
+                    let message = format!(
+                        "container not running: {} is paused already",
+                        container.state.id
+                    );
+                    return Err(Error::WrongState { message });
+                }
                 _ => return Err(Error::NotRunning(container.state.id.clone())),
             }
             Ok(container.cgroup().freeze()?)
