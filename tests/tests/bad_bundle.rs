@@ -46,7 +46,7 @@ spoiled! {
         "/linux/namespaces/0/type" = "fish" => ["namespaces", "fish"];
     namespace_twice: "/linux/namespaces/-" = { "type": "pid" } => ["linux.namespaces[5]", "twice"];
     namespace_path_missing:
-        "/linux/namespaces/1/path" = "/nowhere/net" => ["/nowhere/net", "No such file or directory"];
+        "/linux/namespaces/1/path" = "/nowhere/net" => ["/nowhere/net", "No such file or directory", "put the path right"];
     namespace_path_of_another_kind:
         "/linux/namespaces/1/path" = "/proc/self/ns/uts" => ["/proc/self/ns/uts", "network"];
     mount_source_missing:

@@ -1,7 +1,7 @@
 //! Terminals: `--console-socket`, and what a container sees of its own.
 
 use orlop_tests::console::ConsoleSocket;
-use orlop_tests::{Fixture, test_name};
+use orlop_tests::{Fixture, security, test_name};
 use serde_json::json;
 use std::io::Write;
 
@@ -23,6 +23,17 @@ fn the_console_socket_receives_the_terminal() {
     assert!(output.contains("/dev/"), "{output}");
     container.wait_for("stopped");
     container.delete().ok();
+    fixture.assert_clean();
+}
+
+#[test]
+fn a_terminal_without_devpts_is_told() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = security::config::without_mounts(fixture.bundle(), &["/dev/pts"])
+        .set("/process/terminal", json!(true))
+        .written();
+    let run = fixture.container(&bundle).run();
+    run.fails_naming(&["open the console", "devpts at /dev/pts"]);
     fixture.assert_clean();
 }
 

@@ -38,7 +38,7 @@ impl Plan {
         let Some(errno) = error.raw_os_error() else {
             return Error::system(format!("{field}: {operation}"), error).hinted(hint);
         };
-        let hint = hint.or_else(|| hints::of_source(errno));
+        let hint = hint.or_else(|| hints::of_source(field, errno));
         match self.mount_error(field, Some(&operation), &os_error(errno), errno, hint) {
             Some(failed) => failed.into(),
             None => {

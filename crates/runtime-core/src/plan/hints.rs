@@ -26,11 +26,16 @@ pub(crate) fn of_birth(errno: i32) -> Option<Hint> {
     words.map(Hint::Words)
 }
 
-/// Of what is to be mounted.
-pub(super) fn of_source(errno: i32) -> Option<&'static str> {
-    (errno == libc::ENOENT).then_some(
-        "make it on the host first, or put the mount's source right: nothing is made there",
-    )
+/// Of what is taken from the host, and the field that names it.
+pub(super) fn of_source(field: &str, errno: i32) -> Option<&'static str> {
+    if errno != libc::ENOENT {
+        return None;
+    }
+    Some(if field.starts_with("mounts[") {
+        "make it on the host first, or put the mount's source right: nothing is made there"
+    } else {
+        "make it on the host first, or put the path right"
+    })
 }
 
 /// Of an operation that failed, and the field of the specification that asked for it.
@@ -60,6 +65,9 @@ fn words(op: &Op, record: &Record, namespaces: u32, field: Option<&str>) -> Opti
         // Only who enters a container joins more than one at once.
         (Op::SetNs { flags, .. }, libc::EPERM) if flags.count_ones() > 1 => Some(
             "without CAP_SYS_PTRACE a container can be entered only once it is started: start it first",
+        ),
+        (Op::Console { .. }, libc::ENOENT) => Some(
+            "process.terminal takes a devpts at /dev/pts: add it to mounts, or set the field to false",
         ),
         (Op::CopyUp { .. }, libc::ENOSPC) => Some("the tmpfs is too small for what it covers"),
         (Op::Scheduler { .. }, libc::EPERM) => Some(
