@@ -1,7 +1,7 @@
 //! Mounts out of the ordinary: with id maps, recursive attributes, every propagation, a copy of what
 //! they cover, or changed in place.
 
-use orlop_tests::security::config::user_namespace;
+use orlop_tests::security::config::{capabilities, user_namespace};
 use orlop_tests::{Bundle, Fixture, skip, test_name};
 use serde_json::{Value, json};
 use std::fs;
@@ -217,36 +217,98 @@ fn recursive_attributes_reach_the_mounts_below() {
     fixture.assert_clean();
 }
 
+/// As with runc: mounts are slaves of the host's first, unless `rootfsPropagation` says otherwise.
 #[test]
 fn every_propagation_is_set() {
     let fixture = Fixture::new(test_name!());
+    let source = shared_tmpfs(&fixture);
+    let tags = [
+        ("rw", ["master", "", "shared"]),
+        ("private", ["", "", ""]),
+        ("rprivate", ["", "", ""]),
+        ("slave", ["master", "", "master"]),
+        ("rslave", ["master", "", "master"]),
+        ("shared", ["shared master", "shared", "shared"]),
+        ("rshared", ["shared master", "shared", "shared"]),
+        ("unbindable", ["unbindable", "unbindable", "unbindable"]),
+        ("runbindable", ["unbindable", "unbindable", "unbindable"]),
+    ];
+    for (option, tags) in tags {
+        for (of_root, tag) in ["", "private", "shared"].into_iter().zip(tags) {
+            let bundle = fixture
+                .bundle()
+                .set("/linux/rootfsPropagation", json!(of_root))
+                .set("/mounts/-", bind(source.path(), "/mnt", &["rbind", option]));
+            let script = "grep ' /mnt ' /proc/self/mountinfo | cut -d' ' -f7- | sed 's/ *-.*//;s/:[0-9]*//g'";
+            let container = fixture.container(&bundle.script(script).written());
+            let output = container.run().ok().stdout;
+            assert_eq!(output.trim(), tag, "{option} in a root that is {of_root:?}");
+        }
+    }
+    drop(source);
+    fixture.assert_clean();
+}
+
+/// Which way mounts below a source go: the host's into the container, the container's to the host.
+#[test]
+fn mounts_go_where_both_propagations_say() {
+    let fixture = Fixture::new(test_name!());
+    let source = shared_tmpfs(&fixture);
+    let [of_host, of_container] = ["host", "container"].map(|name| source.path().join(name));
+    for dir in [&of_host, &of_container] {
+        fs::create_dir(dir).expect("make a directory");
+    }
+    for (option, of_root, has_user_namespace, expected) in [
+        ("rw", "", false, (true, false)),
+        ("rprivate", "", false, (false, false)),
+        ("rslave", "", false, (true, false)),
+        ("rshared", "", false, (true, false)),
+        ("rshared", "rprivate", false, (false, false)),
+        ("rshared", "rshared", false, (true, true)),
+        ("rw", "rshared", false, (true, true)),
+        // The host's mounts are made by its own root alone.
+        ("rshared", "rshared", true, (true, false)),
+        ("rw", "", true, (true, false)),
+    ] {
+        let case = format!("{option}, root {of_root:?}, user namespace: {has_user_namespace}");
+        let mut bundle = capabilities(fixture.bundle(), &["CAP_SYS_ADMIN"])
+            .set("/linux/rootfsPropagation", json!(of_root))
+            .set("/mounts/-", bind(source.path(), "/mnt", &["rbind", option]));
+        if has_user_namespace {
+            bundle = in_user_namespace(bundle);
+        }
+        let container = fixture.container(&bundle.script("sleep 60").written());
+        container.create().ok();
+        container.start().ok();
+        let mounted = HostMount::tmpfs(of_host.clone());
+        let inside = container
+            .exec(&["grep", "-c", " /mnt/host ", "/proc/self/mountinfo"])
+            .stdout;
+        drop(mounted);
+        let script =
+            "mount -t tmpfs none /mnt/container && grep -c ' /mnt/container ' /proc/self/mountinfo";
+        assert_eq!(container.exec(&["sh", "-c", script]).ok().stdout, "1\n");
+        let table = fs::read_to_string("/proc/self/mountinfo").expect("read the host's mounts");
+        let outside = table.contains(&format!(" {} ", of_container.display()));
+        container.delete_force().ok();
+        if outside {
+            let unmounted = Command::new("umount").arg(&of_container).status();
+            assert!(unmounted.unwrap().success());
+        }
+        assert_eq!((inside == "1\n", outside), expected, "{case}");
+    }
+    drop(source);
+    fixture.assert_clean();
+}
+
+fn shared_tmpfs(fixture: &Fixture) -> HostMount {
     let source = HostMount::tmpfs(fixture.file("shared"));
     let shared = Command::new("mount")
         .arg("--make-shared")
         .arg(source.path())
         .status();
     assert!(shared.unwrap().success());
-    let tags = [
-        ("private", ""),
-        ("rprivate", ""),
-        ("slave", "master"),
-        ("rslave", "master"),
-        ("shared", "shared"),
-        ("rshared", "shared"),
-        ("unbindable", "unbindable"),
-        ("runbindable", "unbindable"),
-    ];
-    for (option, tag) in tags {
-        let bundle = fixture
-            .bundle()
-            .set("/mounts/-", bind(source.path(), "/mnt", &["rbind", option]));
-        let script = "grep ' /mnt ' /proc/self/mountinfo | cut -d' ' -f7 | cut -d: -f1";
-        let container = fixture.container(&bundle.script(script).written());
-        let output = container.run().ok().stdout;
-        assert_eq!(output.trim().trim_end_matches('-'), tag, "{option}");
-    }
-    drop(source);
-    fixture.assert_clean();
+    source
 }
 
 /// A root file system with a folder of all kinds of files.

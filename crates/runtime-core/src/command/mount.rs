@@ -198,7 +198,7 @@ impl From<Tmpfs> for Mount {
 }
 
 /// A file or directory of the caller's, from [`Mount::bind`]. Set-id bits and device files in it
-/// have no effect unless they are allowed.
+/// have no effect unless they are allowed. What the caller mounts below it later stays outside.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Bind {
@@ -258,6 +258,7 @@ impl From<Bind> for Mount {
             .map(|(_, one, all)| if bind.recursive { all } else { one }.to_owned())
             .collect();
         options.push(if bind.recursive { "rbind" } else { "bind" }.to_owned());
+        options.push("rprivate".to_owned());
         Self {
             kind: Kind::Bind {
                 source: bind.source,

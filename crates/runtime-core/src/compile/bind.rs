@@ -47,16 +47,15 @@ impl Compiler<'_> {
             return Err(self.build.error("source: missing"));
         }
         let guarded = self.namespaces.has_user();
+        let (apart, propagation) = self.bind_propagation(options.propagation);
         let tree = Tree {
             path: self.options.bundle.join(source),
             recursive: options.recursive,
             attr: options.bind_attr(guarded || self.init_opens_mounts),
             guarded,
             recursive_attr: options.recursive_attr,
-            propagation: match options.propagation {
-                0 => libc::MS_PRIVATE,
-                propagation => propagation,
-            },
+            apart,
+            propagation,
             follow: !(options.links.source || options.links.copied),
             procfs: target == "/proc",
             id_map: self.mount_id_map(mount, options)?,
@@ -128,8 +127,43 @@ impl Compiler<'_> {
         Ok(to)
     }
 
+    /// What mounts of the host's are to the container's before anything is mounted, as runc has it: as
+    /// the configuration says, or slaves, for what is mounted there later to come along.
+    pub(super) fn host_propagation(&self) -> u64 {
+        match self.linux.rootfs_propagation.as_deref().unwrap_or_default() {
+            "" | "slave" | "rslave" => libc::MS_SLAVE,
+            // The kernel lets no other user namespace mount for the host.
+            "shared" | "rshared" if self.namespaces.has_user() => libc::MS_SLAVE,
+            "shared" | "rshared" => libc::MS_SHARED,
+            _ => libc::MS_PRIVATE,
+        }
+    }
+
+    /// What a clone of a host's mount becomes first, 0 where that takes no step of its own, and then.
+    fn bind_propagation(&self, asked: u64) -> (u64, u64) {
+        if !self.has_mount_namespace() {
+            return match asked {
+                0 => (0, libc::MS_PRIVATE),
+                asked => (0, asked),
+            };
+        }
+        match (self.host_propagation(), asked) {
+            // The clone is the host's peer.
+            (libc::MS_SHARED, asked) => (0, asked),
+            (host, 0) => (0, host),
+            // Shared with whom the container shares it, and not with the host.
+            (host, libc::MS_SHARED) => (host, libc::MS_SHARED),
+            (libc::MS_PRIVATE, libc::MS_SLAVE) => (0, libc::MS_PRIVATE),
+            (_, asked) => (0, asked),
+        }
+    }
+
     fn tree_attributes(&mut self, to: Slot, tree: &Tree) {
-        self.set_attr(to, Attr::default(), tree.propagation, true);
+        for propagation in [tree.apart, tree.propagation] {
+            if propagation != 0 {
+                self.set_attr(to, Attr::default(), propagation, true);
+            }
+        }
         for (attr, recursive) in [(tree.attr, false), (tree.recursive_attr, true)] {
             if !attr.is_empty() {
                 self.set_attr(to, attr, 0, recursive);

@@ -322,6 +322,7 @@ impl Compiler<'_> {
             recursive: true,
             attr: options.attr,
             recursive_attr,
+            apart: 0,
             propagation: libc::MS_PRIVATE,
             guarded: false,
             follow: true,

@@ -83,6 +83,10 @@ impl Compiler<'_> {
             // A slave has to be one of the host's mount, not of a private copy.
             let propagation = match propagation {
                 libc::MS_SLAVE => libc::MS_SLAVE,
+                // Of these init clones what it binds, too.
+                _ if self.init_opens_mounts && self.host_propagation() == libc::MS_SLAVE => {
+                    libc::MS_SLAVE
+                }
                 _ => libc::MS_PRIVATE,
             };
             self.build.push(Op::Propagation {
@@ -148,7 +152,7 @@ impl Compiler<'_> {
             follow: false,
             procfs: false,
         });
-        // All mounts were made private, and so are their clones.
+        // All mounts were made private, or slaves, and so are their clones.
         if propagation != libc::MS_PRIVATE {
             let (set, clear) = (0, 0);
             self.build.push(Op::SetAttr {
@@ -285,6 +289,7 @@ impl Compiler<'_> {
                 recursive: false,
                 attr: Attr::default(),
                 recursive_attr: Attr::default(),
+                apart: 0,
                 propagation: libc::MS_PRIVATE,
                 guarded: false,
                 follow: true,

@@ -178,6 +178,9 @@ pub(crate) struct Tree {
     /// Whether the attributes must be such as the container's user namespace could give it.
     pub guarded: bool,
     pub recursive_attr: Attr,
+    /// What takes it from its peers before it gets peers of its own; 0 for nothing.
+    pub apart: u64,
+    /// `MS_*`; 0 leaves it as its source's.
     pub propagation: u64,
     /// Whether a symbolic link in the path's last place is followed.
     pub follow: bool,

@@ -60,11 +60,15 @@ fn source_text(source: &Source) -> String {
         Source::Tree(tree) => {
             let set = tree.attr.set | tree.recursive_attr.set;
             let deep = if tree.recursive { "rbind" } else { "bind" };
+            let apart = match tree.apart {
+                0 => String::new(),
+                apart => format!("{}, then ", names::propagation(apart)),
+            };
             let propagation = names::propagation(tree.propagation);
             let attributes = names::mount_attributes(set);
             let ids = tree.id_map.as_ref().map(id_map_text).unwrap_or_default();
             let path = tree.path.display();
-            format!("{deep} {path} {propagation}{attributes}{ids}")
+            format!("{deep} {path} {apart}{propagation}{attributes}{ids}")
         }
         Source::Namespace { path, kind, .. } => {
             format!("{} namespace {}", names::namespaces(*kind), path.display())

@@ -183,6 +183,9 @@ fn dress(mount: BorrowedFd<'_>, tree: &Tree, users: &mut UserNamespaces) -> Resu
     let set = |recursive: bool, attr: Attr, propagation: u64| {
         sys::mount_setattr(mount, recursive, attr.set, attr.clear, propagation)
     };
+    if tree.apart != 0 {
+        set(true, Attr::default(), tree.apart).context(operation)?;
+    }
     // One call for the usual case: what the whole tree gets, and the mount itself.
     if tree.recursive_attr.is_empty() && (!tree.recursive || tree.attr.is_empty()) {
         return set(tree.recursive, tree.attr, tree.propagation).context(operation);
