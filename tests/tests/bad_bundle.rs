@@ -143,6 +143,22 @@ fn config_is_a_folder() {
     );
 }
 
+/// It would be waited for, and by `run` in such a way that SIGTERM does not end it.
+#[test]
+fn config_is_a_pipe_that_nobody_writes_to() {
+    refuses(
+        test_name!(),
+        |bundle, _| {
+            fs::remove_file(bundle.config_path()).unwrap();
+            let fifo = rustix::fs::FileType::Fifo;
+            let mode = rustix::fs::Mode::RUSR;
+            rustix::fs::mknodat(rustix::fs::CWD, bundle.config_path(), fifo, mode, 0).unwrap();
+            bundle
+        },
+        &["config.json"],
+    );
+}
+
 #[test]
 fn config_broken_at_any_byte() {
     let fixture = Fixture::new(test_name!());

@@ -76,12 +76,22 @@ impl Bundle {
 
 /// Reads a file, at most one byte more than is allowed.
 fn read(path: &Path) -> rustix::io::Result<Vec<u8>> {
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    // Without NONBLOCK, a FIFO that nobody writes to would be waited for without end.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
     let mut content = Vec::with_capacity(USUAL_CONFIG);
     loop {
         let read = rustix::io::retry_on_intr(|| {
             rustix::io::read(&file, rustix::buffer::spare_capacity(&mut content))
-        })?;
+        });
+        let read = match read {
+            // A pipe that somebody is writing to.
+            Err(Errno::AGAIN) => {
+                rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
+                continue;
+            }
+            read => read?,
+        };
         if read == 0 || content.len() > MAX_CONFIG {
             content.shrink_to_fit();
             return Ok(content);
