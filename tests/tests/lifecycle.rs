@@ -70,6 +70,32 @@ fn run_hands_on_output_and_exit_code() {
 }
 
 #[test]
+fn what_the_caller_ignores_is_not_ignored_in_the_foreground() {
+    let fixture = Fixture::new(test_name!());
+    let bundle = fixture
+        .bundle()
+        .args(&["grep", "SigIgn", "/proc/self/status"])
+        .written();
+    let container = fixture.container(&bundle);
+    let deaf = ["env", "--ignore-signal=HUP,INT,QUIT,TERM,CHLD"];
+    // Deaf to SIGCHLD, it would wait without end.
+    let output = fixture
+        .runtime()
+        .clone()
+        .with_prefix(&deaf)
+        .command("run")
+        .args(["--bundle".as_ref(), bundle.path().as_os_str()])
+        .arg(container.id())
+        .run()
+        .ok();
+    let ignored = output.stdout.split_whitespace().nth(1).unwrap();
+    let ignored = u64::from_str_radix(ignored, 16).unwrap();
+    // The C library ignores two of its own, 32 and 33, in what it starts.
+    assert_eq!(ignored & 0x7fff_ffff, 0, "{output}");
+    fixture.assert_clean();
+}
+
+#[test]
 fn run_reads_standard_input() {
     let fixture = Fixture::new(test_name!());
     let container = fixture.container(&fixture.bundle().args(&["cat"]).written());

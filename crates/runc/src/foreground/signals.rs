@@ -30,6 +30,9 @@ const NOT_HELD: [i32; 16] = [
 /// The highest signal number.
 const LAST: i32 = 64;
 
+/// The highest number that is not a real-time signal's.
+const LAST_STANDARD: i32 = 31;
+
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Delivery {
@@ -48,6 +51,9 @@ pub(super) struct Signals(OwnedFd);
 impl Signals {
     /// Holds signals back from now on, for this thread and those that it starts. Processes that the
     /// library starts have an empty mask again.
+    ///
+    /// None is ignored from now on: the container's programs would ignore it, too (a script's shell has SIGINT
+    /// ignored by what it starts in the background), and without SIGCHLD nobody is told that they are over.
     pub(super) fn hold() -> io::Result<Self> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: initialises the set that it is given.
@@ -62,6 +68,11 @@ impl Signals {
         let error = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
         if error != 0 {
             return Err(io::Error::from_raw_os_error(error));
+        }
+        // Held back by now, they end nothing.
+        for signal in (1..=LAST_STANDARD).filter(|signal| !NOT_HELD.contains(signal)) {
+            // SAFETY: the default action is no handler.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
         // SAFETY: the set is initialised; -1 asks for a new descriptor.
         let fd = unsafe { libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
