@@ -221,10 +221,9 @@ fn parse_noting<T: DeserializeOwned>(json: &[u8]) -> Result<Noted<T>, SpecError>
     }
 }
 
-/// Parses without bookkeeping, and once more with it only to say where an error is.
+/// Parses, and remarks on nothing.
 fn parse<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, SpecError> {
-    serde_json::from_str(json)
-        .or_else(|_| reader::read(json, Letters::AsTheyAre).map(|(value, _)| value))
+    reader::read(json, Letters::AsTheyAre).map(|(value, _)| value)
 }
 
 /// Checked as a whole, which takes less than string by string.

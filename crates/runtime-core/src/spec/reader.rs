@@ -8,7 +8,8 @@
 use std::fmt::{self, Write as _};
 
 use serde::de::{
-    DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+    DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    Visitor,
 };
 use serde::{Deserialize, forward_to_deserialize_any};
 
@@ -316,6 +317,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, 'de, V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        // A type with names can be made of a list, too: that of its values in their order.
+        if !self.names.is_empty() {
+            return Err(A::Error::invalid_type(Unexpected::Seq, &"an object"));
+        }
         self.inner.visit_seq(List {
             inner,
             notes: self.notes,

@@ -275,6 +275,22 @@ fn of_a_place_only_so_much_is_told() {
     assert_eq!(error.path, format!("unified.{}...", &name[..244]));
 }
 
+/// What types are derived from would take one for the values of an object, in the order of its names.
+#[test]
+fn a_list_is_no_object() {
+    for (json, path) in [
+        ("[]", "."),
+        (r#"[{"shares":2}]"#, "."),
+        (r#"{"cpu":[2]}"#, "cpu"),
+        (r#"{"CPU":[2]}"#, "CPU"),
+        (r#"{"devices":[["c"]]}"#, "devices[0]"),
+    ] {
+        let error = Resources::from_slice_noting(json.as_bytes()).unwrap_err();
+        assert_eq!(error.path, path, "{json}");
+        assert!(error.message.contains("expected an object"), "{error}");
+    }
+}
+
 #[test]
 fn errors_stay_where_they_are_when_names_are_put_right() {
     let json = "{\"CPU\": {\n \"Shares\": \"many\"}}";
