@@ -1,7 +1,7 @@
 //! Commands that make no sense, and state that is damaged: one line that names what is wrong, the
 //! right exit code, and nothing left behind.
 
-use orlop_tests::{Container, Fixture, test_name};
+use orlop_tests::{Container, Fixture, skip, test_name};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -243,6 +243,26 @@ fn privileges_missing() {
 }
 
 /// A container that runs.
+/// The setting is a PID namespace's.
+#[test]
+fn programs_in_memory_forbidden() {
+    const SETTING: &str = "/proc/sys/vm/memfd_noexec";
+    if !Path::new(SETTING).exists() {
+        skip!("Linux before 6.3 does not have {SETTING}");
+    }
+    let fixture = Fixture::new(test_name!());
+    let script = format!("echo 2 >{SETTING} && exec \"$@\"");
+    let forbid = ["unshare", "-pf", "--mount-proc", "sh", "-c", &script, "sh"];
+    let runtime = fixture.runtime().clone().with_prefix(&forbid);
+    let bundle = fixture.bundle().args(&["true"]).written();
+    let container = fixture.container(&bundle);
+    let run = runtime.command("run").arg("--bundle").arg(bundle.path());
+    run.arg(container.id())
+        .run()
+        .fails_naming(&["vm.memfd_noexec", "set it to 0 or 1"]);
+    fixture.assert_clean();
+}
+
 fn sleeping(fixture: &Fixture) -> Container {
     let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
     container.create().ok();

@@ -78,6 +78,10 @@ impl Program {
     }
 }
 
+/// What the kernel's one reason to refuse such a file means, see its documentation of the sysctl.
+const FORBIDDEN: &str =
+    "2 lets no program be executed from memory, as a container's init is; set it to 0 or 1";
+
 fn memory_file(name: &str, flags: MemfdFlags, bytes: &[u8]) -> Result<OwnedFd> {
     let operation = || format!("make the memory file {name}");
     let fd = match memfd_create(name, flags) {
@@ -85,7 +89,10 @@ fn memory_file(name: &str, flags: MemfdFlags, bytes: &[u8]) -> Result<OwnedFd> {
         Err(Errno::INVAL) => memfd_create(name, flags - MemfdFlags::EXEC),
         result => result,
     };
-    let fd = fd.context(operation)?;
+    let fd = match fd {
+        Err(Errno::ACCESS) => return Err(Error::invalid("vm.memfd_noexec", FORBIDDEN)),
+        fd => fd.context(operation)?,
+    };
     let mut rest = bytes;
     while !rest.is_empty() {
         let written =
