@@ -189,7 +189,8 @@ impl Error {
     }
 
     /// Whether somebody with more privileges would not have met it.
-    pub(crate) fn is_lack_of_privilege(&self) -> bool {
+    #[must_use]
+    pub fn is_lack_of_privilege(&self) -> bool {
         matches!(
             self.raw_os_error(),
             Some(libc::EACCES | libc::EPERM | libc::EROFS)

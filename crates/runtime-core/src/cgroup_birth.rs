@@ -2,7 +2,7 @@
 
 use orlop_cgroups::{Cgroup, Layout, RecordedPath};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::CgroupPolicy;
 use crate::plan::{CgroupPlan, Plan};
 use crate::state::CgroupPlace;
@@ -20,15 +20,19 @@ pub(crate) struct MadeCgroup {
     pub left_out: Vec<String>,
 }
 
-/// Of a user's container whose configuration names a cgroup that no hierarchy has for it.
-const NOWHERE: &str = "linux.cgroupsPath: no hierarchy is delegated to this user there; the container has no cgroup of its own";
+/// Of a user's container whose configuration names a cgroup that no hierarchy has for it. Its beginning is
+/// runc's.
+const NOWHERE: &str = "unable to apply cgroup configuration: permission denied: no hierarchy is delegated to this user there \
+    (leave the path out, or name one below a delegated cgroup, as \"systemd-run --user --scope -p Delegate=yes\" makes)";
 
-/// Makes the cgroup that is planned, as a unit of systemd where one is prepared.
+/// Makes the cgroup that is planned, as a unit of systemd where one is prepared. One that the configuration
+/// has a path for is not just left out.
 pub(crate) fn make(
     planned: &CgroupPlan,
     layout: &Layout,
     unit: Option<&mut Prepared>,
     policy: CgroupPolicy,
+    is_named: bool,
 ) -> Result<MadeCgroup> {
     let (cgroup, holder, left_out) = match (unit, policy) {
         (Some(unit), _) => {
@@ -36,13 +40,11 @@ pub(crate) fn make(
             (cgroup, Some(holder), Vec::new())
         }
         (None, CgroupPolicy::Require | CgroupPolicy::None) => {
-            let create = match planned.delegated_only {
-                true => Cgroup::create_delegated,
-                false => Cgroup::create,
+            let cgroup = match planned.delegated_only {
+                true => delegated(planned, layout, is_named)?,
+                false => Cgroup::create(layout, &planned.path, &planned.limits)?,
             };
-            let cgroup = create(layout, &planned.path, &planned.limits)?;
-            let nowhere = cgroup.members().is_empty().then(|| NOWHERE.to_owned());
-            (cgroup, None, nowhere.into_iter().collect())
+            (cgroup, None, Vec::new())
         }
         (None, CgroupPolicy::BestEffort) => {
             let (cgroup, errors) =
@@ -65,6 +67,25 @@ pub(crate) fn make(
         holder,
         left_out,
     })
+}
+
+/// A user's cgroup, of the hierarchies that it may have.
+fn delegated(planned: &CgroupPlan, layout: &Layout, is_named: bool) -> Result<Cgroup> {
+    let cgroup = Cgroup::create_delegated(layout, &planned.path, &planned.limits);
+    let cgroup = cgroup.map_err(|error| match planned.limits.requires().iter().next() {
+        // As runc tells it; the rest says where.
+        Some(controller) if error.is_lack_of_privilege() => {
+            let message = format!(
+                "cannot set {controller} limit: container could not join or create cgroup: {error}"
+            );
+            Error::invalid("linux.resources", message)
+        }
+        _ => error.into(),
+    })?;
+    if is_named && cgroup.members().is_empty() {
+        return Err(Error::invalid("linux.cgroupsPath", NOWHERE));
+    }
+    Ok(cgroup)
 }
 
 /// The Plan for a container in this cgroup, where it lacks hierarchies that were planned.

@@ -343,12 +343,14 @@ impl Creation {
         };
         let layout = &making.host.cgroups;
         let policy = making.options.cgroup_policy;
+        let linux = making.bundle.spec.linux.as_ref();
+        let is_named = linux.is_some_and(|linux| linux.cgroups_path.is_some());
         let MadeCgroup {
             cgroup,
             holder,
             is_partial,
             left_out,
-        } = cgroup_birth::make(planned, layout, self.unit.as_mut(), policy)?;
+        } = cgroup_birth::make(planned, layout, self.unit.as_mut(), policy, is_named)?;
         let reduced = match is_partial {
             false => None,
             true => {
