@@ -307,7 +307,7 @@ fn shared_tmpfs(fixture: &Fixture) -> HostMount {
         .arg("--make-shared")
         .arg(source.path())
         .status();
-    assert!(shared.unwrap().success());
+    assert!(shared.expect("run mount").success());
     source
 }
 
