@@ -242,7 +242,6 @@ fn privileges_missing() {
     }
 }
 
-/// A container that runs.
 /// The setting is a PID namespace's.
 #[test]
 fn programs_in_memory_forbidden() {
@@ -263,6 +262,7 @@ fn programs_in_memory_forbidden() {
     fixture.assert_clean();
 }
 
+/// A container that runs.
 fn sleeping(fixture: &Fixture) -> Container {
     let container = fixture.container(&fixture.bundle().args(&["sleep", "60"]).written());
     container.create().ok();

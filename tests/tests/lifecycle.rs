@@ -1,7 +1,7 @@
 //! The life of a container through the command line, and that nothing is left of it.
 
 use orlop_tests::view::cgroup_roots;
-use orlop_tests::{Fixture, test_name};
+use orlop_tests::{Container, Fixture, test_name};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -80,27 +80,50 @@ fn ignored_signals(status: &str) -> u64 {
 #[test]
 fn what_the_caller_ignores_is_not_ignored_in_the_container() {
     let fixture = Fixture::new(test_name!());
-    let deaf = ["env", "--ignore-signal=HUP,INT,QUIT,TERM,CHLD"];
+    let deaf = ["env", "--ignore-signal=HUP,INT,QUIT,TERM,CHLD,USR1,ALRM"];
     let runtime = fixture.runtime().clone().with_prefix(&deaf);
-    let bundle = fixture
-        .bundle()
-        .args(&["cat", "/proc/self/status"])
-        .written();
+    let bundle = fixture.bundle().args(&["sleep", "60"]).written();
     let in_bundle = ["--bundle".as_ref(), bundle.path().as_os_str()];
+    let status_of = |container: &Container| {
+        let status = fs::read_to_string(format!("/proc/{}/status", container.pid()));
+        ignored_signals(&status.expect("the status of the program"))
+    };
+
     let container = fixture.container(&bundle);
-    // Deaf to SIGCHLD, it would wait without end.
-    let run = runtime.command("run").args(in_bundle);
-    let output = run.arg(container.id()).run().ok();
-    assert_eq!(ignored_signals(&output.stdout), 0, "{output}");
+    let run = runtime.command("run").arg("--detach").args(in_bundle);
+    run.arg(container.id()).run().ok();
+    assert_eq!(status_of(&container), 0);
+    let exec = runtime.command("exec").arg(container.id());
+    let exec = exec.args(["cat", "/proc/self/status"]).run().ok();
+    assert_eq!(ignored_signals(&exec.stdout), 0, "{exec}");
+    container.delete_force().ok();
 
     let container = fixture.container(&bundle);
     let create = runtime.command("create").args(in_bundle);
     create.arg(container.id()).run().ok();
-    let status = fs::read_to_string(format!("/proc/{}/status", container.pid()));
-    let status = status.expect("the status of init");
-    // A broken pipe is an error to init.
-    assert_eq!(ignored_signals(&status) & !(1 << (libc::SIGPIPE - 1)), 0);
+    container.start().ok();
+    // What a terminal, a shell or an engine ignores.
+    let often = [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGCHLD,
+    ];
+    let often = often
+        .iter()
+        .fold(0, |mask, signal| mask | 1 << (signal - 1));
+    assert_eq!(status_of(&container) & often, 0);
     container.delete_force().ok();
+
+    // Deaf to SIGCHLD, it would wait without end.
+    let bundle = bundle.args(&["cat", "/proc/self/status"]).written();
+    let container = fixture.container(&bundle);
+    let run = runtime
+        .command("run")
+        .args(["--bundle".as_ref(), bundle.path().as_os_str()]);
+    let output = run.arg(container.id()).run().ok();
+    assert_eq!(ignored_signals(&output.stdout), 0, "{output}");
     fixture.assert_clean();
 }
 

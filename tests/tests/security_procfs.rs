@@ -364,6 +364,50 @@ fn rt_16_no_pivot_leaves_no_other_procfs_in_reach() {
     fixture.assert_clean();
 }
 
+/// The host's mounts stay below the root, where what it mounts later must not arrive.
+#[test]
+fn rt_16_no_pivot_lets_no_later_procfs_in() {
+    let fixture = security::fixture(test_name!());
+    let shared = fixture.file("shared");
+    fs::create_dir_all(&shared).unwrap();
+    let run = |command: &str| {
+        let status = std::process::Command::new("sh")
+            .args(["-c", command])
+            .status();
+        assert!(status.unwrap().success(), "{command}");
+    };
+    let at = shared.display();
+    run(&format!(
+        "mount -t tmpfs tmpfs {at} && mount --make-shared {at} && mkdir {at}/p"
+    ));
+    let bundle = fixture
+        .bundle()
+        .set("/process/user", json!({ "uid": 1000, "gid": 1000 }))
+        .set(
+            "/linux/maskedPaths",
+            json!(["/proc/kcore", "/sys/firmware"]),
+        )
+        .set("/linux/rootfsPropagation", json!("slave"))
+        .script("sleep 60")
+        .written();
+    let container = fixture.container(&bundle);
+    let output = container
+        .call_with("run", &["--no-pivot", "--detach"])
+        .run()
+        .ok();
+    assert!(
+        output.stderr.contains("linux.rootfsPropagation"),
+        "{output}"
+    );
+    run(&format!("mount -t proc proc {at}/p"));
+    let script = "unshare -U -r -m -p -f sh -c 'mount -t proc proc /mnt'";
+    let attempt = container.exec(&["sh", "-c", script]);
+    run(&format!("umount {at}/p && umount {at}"));
+    container.delete_force().ok();
+    assert_safe!(!attempt.status.success(), "a new procfs: {attempt}");
+    fixture.assert_clean();
+}
+
 /// A part of procfs, such as a file that is bound, is no whole one, and nothing that a file system
 /// could be mounted on.
 #[test]

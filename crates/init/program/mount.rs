@@ -13,6 +13,7 @@ use crate::{During, Failure, Step};
 const MOUNT_ATTR_NOSUID: u64 = 2;
 const MOUNT_ATTR_NODEV: u64 = 4;
 const MOUNT_ATTR_NOEXEC: u64 = 8;
+const MS_PRIVATE: u64 = 1 << 18;
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 pub fn step(state: &mut State, op: Op) -> Step {
@@ -236,7 +237,7 @@ fn open_null() -> Result<Fd, Failure> {
     // It is the host's own inode: read-only, so that nobody changes its owner or mode from inside.
     // What is written to a device is no change of its file system.
     let set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
-    let attr = MountAttr { set, clear: 0, propagation: 0, userns: 0 };
+    let attr = MountAttr { set, clear: 0, propagation: MS_PRIVATE, userns: 0 };
     sys::mount_setattr(null, c"", false, &attr)?;
     Ok(null)
 }

@@ -71,7 +71,6 @@ pub const S_IFREG: u32 = 0o100_000;
 pub const S_IFCHR: u32 = 0o020_000;
 pub const MOUNT_ATTR_RDONLY: u64 = 1;
 const SIG_SETMASK: usize = 2;
-const SIG_IGN: u64 = 1;
 pub const SIGPIPE: u32 = 13;
 
 macro_rules! call {
@@ -128,20 +127,6 @@ pub fn park() -> ! {
 
 pub fn read(from: Fd, buffer: &mut [u8]) -> Result<usize> {
     retry(|| call!(nr::READ, from.0, buffer.as_mut_ptr(), buffer.len()))
-}
-
-/// Fills the buffer with the last bytes of a file.
-pub fn read_end(from: Fd, buffer: &mut [u8]) -> Result<usize> {
-    const SEEK_END: usize = 2;
-    let size = call!(nr::LSEEK, from.0, 0, SEEK_END)?;
-    let place = size.saturating_sub(buffer.len());
-    call!(nr::PREAD64, from.0, buffer.as_mut_ptr(), buffer.len(), place)
-}
-
-/// A file of no file system, close-on-exec.
-pub fn memory_file() -> Result<Fd> {
-    const MFD_CLOEXEC: usize = 1;
-    fd(call!(nr::MEMFD_CREATE, c"".as_ptr(), MFD_CLOEXEC))
 }
 
 pub fn write(to: Fd, bytes: &[u8]) -> Result<usize> {
@@ -562,6 +547,7 @@ pub fn die_with_parent(on: bool) -> Result<()> {
 
 /// Ignores a signal.
 pub fn ignore(signal: u32) -> Result<()> {
+    const SIG_IGN: u64 = 1;
     set_action(signal, &[SIG_IGN, 0, 0, 0])
 }
 
@@ -570,19 +556,12 @@ fn set_action(signal: u32, action: &[u64; 4]) -> Result<()> {
 }
 
 /// Makes a signal end this process, which the kernel spares where it is the first of its PID
-/// namespace (`pid_namespaces(7)`). One that is ignored stays so.
+/// namespace (`pid_namespaces(7)`).
 pub fn end_on(signal: u32) -> Result<()> {
     const SA_RESTORER: u64 = 0x0400_0000;
-    let mut before = [0u64; 4];
     let handler = end as extern "C" fn(i32) -> ! as usize as u64;
     // x86_64 demands somewhere to return to, though nothing returns.
-    let action = [handler, SA_RESTORER, handler, 0];
-    let (new, old) = (action.as_ptr(), before.as_mut_ptr());
-    done(call!(nr::RT_SIGACTION, signal, new, old, size_of::<u64>()))?;
-    if before[0] != SIG_IGN {
-        return Ok(());
-    }
-    set_action(signal, &before)
+    set_action(signal, &[handler, SA_RESTORER, handler, 0])
 }
 
 extern "C" fn end(signal: i32) -> ! {
@@ -615,12 +594,25 @@ pub fn wait(pidfd: Fd) -> Result<core::result::Result<i32, i32>> {
 
 /// Waits until `which` can be read, at most so many milliseconds; `None` waits without limit.
 pub fn readable_within(which: Fd, milliseconds: Option<u32>) -> Result<bool> {
+    let mut time = milliseconds.map(time);
+    let [ready, _] = readable([which, which], time.as_mut())?;
+    Ok(ready)
+}
+
+/// Waits until one of both can be read, or has been hung up; which. None once the time is over, of which
+/// it leaves the rest.
+pub fn readable(both: [Fd; 2], time: Option<&mut [u64; 2]>) -> Result<[bool; 2]> {
     const POLLIN: u64 = 1;
-    let mut poll = [u64::from(which.0 as u32) | POLLIN << 32];
-    let time = milliseconds.map(|ms| [u64::from(ms / 1000), u64::from(ms % 1000) * 1_000_000]);
-    let limit = time.as_ref().map_or(core::ptr::null(), |time| time.as_ptr());
-    let ready = retry(|| call!(nr::PPOLL, poll.as_mut_ptr(), 1, limit, 0, 0))?;
-    Ok(ready != 0)
+    const EVENTS: u32 = 48;
+    let mut poll = both.map(|which| u64::from(which.0 as u32) | POLLIN << 32);
+    let time = time.map_or(core::ptr::null_mut(), |time| time.as_mut_ptr());
+    retry(|| call!(nr::PPOLL, poll.as_mut_ptr(), poll.len(), time, 0, 0))?;
+    Ok(poll.map(|one| one >> EVENTS != 0))
+}
+
+/// The kernel's form of so many milliseconds.
+pub fn time(milliseconds: u32) -> [u64; 2] {
+    [u64::from(milliseconds / 1000), u64::from(milliseconds % 1000) * 1_000_000]
 }
 
 pub fn pipe() -> Result<(Fd, Fd)> {

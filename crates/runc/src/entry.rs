@@ -32,7 +32,9 @@ extern "C" fn main(count: libc::c_int, pointers: *const *const libc::c_char) -> 
     }
     // SAFETY: ignoring a signal installs no handler. A closed pipe is an error, not the end.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    ignore_no_others();
+    // SAFETY: the default action is no handler. Ignored, it would keep this program from its children's end, and be
+    // ignored by the container's programs.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     let status = crate::run(arguments.into_iter());
     let flushed = io::stdout().flush();
     libc::c_int::from(if status == 0 && flushed.is_err() {
@@ -40,22 +42,6 @@ extern "C" fn main(count: libc::c_int, pointers: *const *const libc::c_char) -> 
     } else {
         status
     })
-}
-
-/// A container's programs would ignore what this one's caller does, such as SIGINT, which a script's shell
-/// has ignored by what it starts in the background.
-fn ignore_no_others() {
-    const OFTEN_IGNORED: [i32; 5] = [
-        libc::SIGHUP,
-        libc::SIGINT,
-        libc::SIGQUIT,
-        libc::SIGTERM,
-        libc::SIGCHLD,
-    ];
-    for signal in OFTEN_IGNORED {
-        // SAFETY: the default action is no handler.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
 }
 
 /// Has the kernel give the stack that every command needs, in one call in place of a fault for each

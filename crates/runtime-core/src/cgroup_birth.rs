@@ -72,15 +72,17 @@ pub(crate) fn make(
 /// A user's cgroup, of the hierarchies that it may have.
 fn delegated(planned: &CgroupPlan, layout: &Layout, is_named: bool) -> Result<Cgroup> {
     let cgroup = Cgroup::create_delegated(layout, &planned.path, &planned.limits);
-    let cgroup = cgroup.map_err(|error| match planned.limits.requires().iter().next() {
-        // As runc tells it; the rest says where.
-        Some(controller) if error.is_lack_of_privilege() => {
-            let message = format!(
-                "cannot set {controller} limit: container could not join or create cgroup: {error}"
-            );
-            Error::invalid("linux.resources", message)
+    let cgroup = cgroup.map_err(|error| {
+        let controllers = planned.limits.requires();
+        if !error.is_lack_of_privilege() || controllers.is_empty() {
+            return error.into();
         }
-        _ => error.into(),
+        let names: Vec<_> = controllers.iter().map(|one| one.to_string()).collect();
+        let names = names.join(", ");
+        // As runc tells it; the rest says where.
+        let message =
+            format!("cannot set {names} limit: container could not join or create cgroup: {error}");
+        Error::invalid("linux.resources", message)
     })?;
     if is_named && cgroup.members().is_empty() {
         return Err(Error::invalid("linux.cgroupsPath", NOWHERE));

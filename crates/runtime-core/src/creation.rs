@@ -344,7 +344,8 @@ impl Creation {
         let layout = &making.host.cgroups;
         let policy = making.options.cgroup_policy;
         let linux = making.bundle.spec.linux.as_ref();
-        let is_named = linux.is_some_and(|linux| linux.cgroups_path.is_some());
+        let path = linux.and_then(|linux| linux.cgroups_path.as_deref());
+        let is_named = path.is_some_and(|path| !path.is_empty());
         let MadeCgroup {
             cgroup,
             holder,

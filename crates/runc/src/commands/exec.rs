@@ -11,7 +11,7 @@ use super::{container, exec_cgroup, flags, steps};
 use crate::cli::{Argument, Arity, Command, Flag, Matches};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::foreground::Foreground;
+use crate::foreground::{self, Foreground};
 
 pub(super) const COMMAND: Command = Command {
     name: "exec",
@@ -106,6 +106,7 @@ fn execute(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     options.ignore_paused = matches.is_set("ignore-paused");
     steps::begin_exec(&context.log, &options.process);
     if detach {
+        foreground::leave().map_err(|error| Failure::io("hold signals back", error))?;
         let started = container.exec(options)?;
         container::warn(context, &started.warnings);
         steps::executed(&context.log);

@@ -45,6 +45,7 @@ fn run(context: &Context, matches: &Matches) -> Result<u8, Failure> {
     // Nobody else starts it.
     options.gate = false;
     if detach {
+        foreground::leave().map_err(|error| Failure::io("hold signals back", error))?;
         let mut container = container::create(context, options, detach)?;
         let notifications = notify::listen(context, &mut container);
         started(container)?;

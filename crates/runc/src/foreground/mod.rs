@@ -23,6 +23,14 @@ const DRAIN: Timespec = Timespec {
 /// What is added to a signal's number in an exit status.
 const SIGNALLED: i32 = 128;
 
+/// Leaves the foreground to others: what is started from now on runs on without this process.
+///
+/// # Errors
+/// What `pthread_sigmask(3)` reports.
+pub(crate) fn leave() -> io::Result<()> {
+    signals::hold_ignored()
+}
+
 /// The foreground, taken before the process exists: signals that arrive meanwhile are not lost.
 #[derive(Debug)]
 pub(crate) struct Foreground {

@@ -44,36 +44,67 @@ pub(super) enum Delivery {
     PassOn(Signal),
 }
 
+/// Has the programs that are started from now on ignore no signal that the caller ignores, such as SIGINT,
+/// which a script's shell has ignored by what it starts in the background. This process is not touched by
+/// those any more than before.
+pub(super) fn hold_ignored() -> io::Result<()> {
+    // Until it is known which they are.
+    let before = set_mask(libc::SIG_BLOCK, &held())?;
+    let mut mask = before;
+    for signal in ignore_none() {
+        // SAFETY: the kernel has initialised the set.
+        unsafe { libc::sigaddset(&mut mask, signal) };
+    }
+    set_mask(libc::SIG_SETMASK, &mask)?;
+    Ok(())
+}
+
+/// All signals that may be held back.
+fn held() -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: initialises the set that it is given.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: initialised by the line before.
+    let mut set = unsafe { set.assume_init() };
+    for signal in (1..=LAST).filter(|signal| !NOT_HELD.contains(signal)) {
+        // SAFETY: the set is initialised, and an unknown number is an error without effect.
+        unsafe { libc::sigaddset(&mut set, signal) };
+    }
+    set
+}
+
+/// Changes this thread's mask; what it was before.
+fn set_mask(how: libc::c_int, set: &libc::sigset_t) -> io::Result<libc::sigset_t> {
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the first set is initialised; the second is written.
+    match unsafe { libc::pthread_sigmask(how, set, before.as_mut_ptr()) } {
+        // SAFETY: the call has written it.
+        0 => Ok(unsafe { before.assume_init() }),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Gives signals that are held back, and so end nothing, their default action; those that were ignored.
+/// Without SIGCHLD nobody is told that a child is over, and a container's programs would ignore them all, too.
+fn ignore_none() -> Vec<i32> {
+    (1..=LAST_STANDARD)
+        .filter(|signal| !NOT_HELD.contains(signal))
+        // SAFETY: the default action is no handler.
+        .filter(|signal| unsafe { libc::signal(*signal, libc::SIG_DFL) } == libc::SIG_IGN)
+        .collect()
+}
+
 /// Signals that wait to be read.
 #[derive(Debug)]
 pub(super) struct Signals(OwnedFd);
 
 impl Signals {
     /// Holds signals back from now on, for this thread and those that it starts. Processes that the
-    /// library starts have an empty mask again.
-    ///
-    /// None is ignored from now on: the container's programs would ignore it, too (a script's shell has SIGINT
-    /// ignored by what it starts in the background), and without SIGCHLD nobody is told that they are over.
+    /// library starts have an empty mask again, and ignore none of these signals.
     pub(super) fn hold() -> io::Result<Self> {
-        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: initialises the set that it is given.
-        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-        // SAFETY: initialised by the line before.
-        let mut set = unsafe { set.assume_init() };
-        for signal in (1..=LAST).filter(|signal| !NOT_HELD.contains(signal)) {
-            // SAFETY: the set is initialised, and an unknown number is an error without effect.
-            unsafe { libc::sigaddset(&mut set, signal) };
-        }
-        // SAFETY: the set is initialised, and the old mask is not asked for.
-        let error = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
-        if error != 0 {
-            return Err(io::Error::from_raw_os_error(error));
-        }
-        // Held back by now, they end nothing.
-        for signal in (1..=LAST_STANDARD).filter(|signal| !NOT_HELD.contains(signal)) {
-            // SAFETY: the default action is no handler.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
-        }
+        let set = held();
+        set_mask(libc::SIG_BLOCK, &set)?;
+        ignore_none();
         // SAFETY: the set is initialised; -1 asks for a new descriptor.
         let fd = unsafe { libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
         if fd < 0 {

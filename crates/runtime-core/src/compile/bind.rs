@@ -61,7 +61,16 @@ impl Compiler<'_> {
             id_map: self.mount_id_map(mount, options)?,
         };
         let slot = match self.mounted_source(&tree) {
-            Some(inside) => self.mounted_tree(tree, &inside)?,
+            // It is the container's already.
+            Some(inside) => {
+                let (apart, propagation) = (0, options.propagation);
+                let tree = Tree {
+                    apart,
+                    propagation,
+                    ..tree
+                };
+                self.mounted_tree(tree, &inside)?
+            }
             None => self.tree(tree)?,
         };
         let (root, target) = (self.root, self.build.str(target)?);
@@ -148,7 +157,9 @@ impl Compiler<'_> {
             };
         }
         match (self.host_propagation(), asked) {
-            // The clone is the host's peer.
+            // As the host's peer, which the clone is, it would cover the host's files where the container's are
+            // masked.
+            (libc::MS_SHARED, 0) => (0, libc::MS_SLAVE),
             (libc::MS_SHARED, asked) => (0, asked),
             (host, 0) => (0, host),
             // Shared with whom the container shares it, and not with the host.

@@ -78,29 +78,22 @@ impl Compiler<'_> {
             self.root = self.build.source(Source::RootDir { path })?;
             return Ok(());
         }
+        let everything = self.all_mounts(propagation);
         if self.namespaces.is_new(MOUNT) {
-            let everything = self.build.str("/")?;
-            // A slave has to be one of the host's mount, not of a private copy.
-            let propagation = match propagation {
-                libc::MS_SLAVE => libc::MS_SLAVE,
-                // Of these init clones what it binds, too.
-                _ if self.init_opens_mounts && self.host_propagation() == libc::MS_SLAVE => {
-                    libc::MS_SLAVE
-                }
-                _ => libc::MS_PRIVATE,
-            };
+            let path = self.build.str("/")?;
             self.build.push(Op::Propagation {
-                path: everything,
-                propagation,
+                path,
+                propagation: everything,
             });
         }
         // The kernel pivots into no shared mount: it becomes one when it is the root.
         let before = match propagation {
             libc::MS_SHARED => libc::MS_PRIVATE,
+            libc::MS_SLAVE => everything,
             other => other,
         };
-        self.root_is_shared = before != propagation;
-        self.root = self.root_tree(&path, before)?;
+        self.root_is_shared = propagation == libc::MS_SHARED;
+        self.root = self.root_tree(&path, before, everything)?;
         // Hooks look for the container's files at the bundle's path; all others need no path.
         let at = if self.has_create_hooks() {
             path.to_string_lossy().into_owned()
@@ -113,6 +106,26 @@ impl Compiler<'_> {
             at,
         });
         Ok(())
+    }
+
+    /// What all of the host's mounts become in a mount namespace that is new.
+    fn all_mounts(&mut self, of_root: u64) -> u64 {
+        // A slave has to be one of the host's mount, not of a private copy; and so has what init binds.
+        let slaves = of_root == libc::MS_SLAVE
+            || self.init_opens_mounts && self.host_propagation() == libc::MS_SLAVE;
+        if !slaves {
+            return libc::MS_PRIVATE;
+        }
+        if !self.options.no_pivot {
+            return libc::MS_SLAVE;
+        }
+        // They stay below the container's root: a procfs that the host mounts there later would have nothing masked.
+        if of_root == libc::MS_SLAVE {
+            self.build.warn(
+                "linux.rootfsPropagation: without a pivot the host's mounts stay in reach; taken as private",
+            );
+        }
+        libc::MS_PRIVATE
     }
 
     fn host_root(&mut self, path: PathBuf) -> Result<()> {
@@ -135,7 +148,7 @@ impl Compiler<'_> {
 
     /// Init opens the root where that needs no more rights than it has: in a user namespace a
     /// privileged caller reaches more.
-    fn root_tree(&mut self, path: &Path, propagation: u64) -> Result<Slot> {
+    fn root_tree(&mut self, path: &Path, propagation: u64, everything: u64) -> Result<Slot> {
         let init_may = self.init_opens_mounts || !self.namespaces.has_user();
         if !init_may || !self.namespaces.is_new(MOUNT) {
             return self.build.source(Source::Root {
@@ -152,8 +165,8 @@ impl Compiler<'_> {
             follow: false,
             procfs: false,
         });
-        // All mounts were made private, or slaves, and so are their clones.
-        if propagation != libc::MS_PRIVATE {
+        // As all mounts were made, so are their clones.
+        if propagation != everything {
             let (set, clear) = (0, 0);
             self.build.push(Op::SetAttr {
                 mount: to,
